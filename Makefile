@@ -1,0 +1,55 @@
+# Cooee. `make run` sets everything up and starts the demo; `make test` sets everything up and checks all of it.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.PHONY: run test lint unit bench pins clean
+
+run: .venv/.run
+	@$(BIN)/cooee demo
+
+test: lint unit
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: .venv/.dev
+	$(BIN)/python -m pytest
+
+bench: .venv/.dev
+	$(BIN)/python -m bench
+
+# The virtual environment: uv where it is installed, else the standard library's venv and pip. Pins carry hashes.
+.venv/pyvenv.cfg:
+ifdef UV
+	$(UV) venv -q --allow-existing --python '>=3.11' .venv
+else
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Cooee needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+endif
+
+ifdef UV
+install = VIRTUAL_ENV=.venv $(UV) pip install -q --require-hashes -r $(1) && VIRTUAL_ENV=.venv $(UV) pip install -q --no-deps --no-build-isolation -e .
+else
+install = $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(1) && $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+
+.venv/.run: .venv/pyvenv.cfg requirements/run.txt pyproject.toml
+	$(call install,requirements/run.txt)
+	@touch $@
+
+.venv/.dev: .venv/pyvenv.cfg requirements/dev.txt pyproject.toml
+	$(call install,requirements/dev.txt)
+	@touch $@ .venv/.run
+
+# Renews the pins (needs uv). No index lines and no addresses are written.
+pins:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/run.in -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/dev.in -o requirements/dev.txt
+
+clean:
+	rm -rf .venv .cache build dist demo-data
