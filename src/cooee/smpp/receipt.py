@@ -1,0 +1,217 @@
+"""Delivery receipts: what a deliver_sm or data_sm says about a message that was submitted before.
+
+SMPP 3.4 gives receipts TLVs (§5.3.2.12, §5.3.2.35, §5.3.2.31) and, in appendix B, a text that it calls typical
+and no two SMSCs write alike. TLVs are believed before the text. The text is read by its field names, wherever
+they stand; the fields after `text:` are the subscriber's own words and are never looked into.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from cooee.smpp.codes import ESM_INTERMEDIATE, ESM_RECEIPT, ESM_TYPE_MASK, ESM_UDHI, Tag
+from cooee.smpp.pdu import DataSm, DeliverSm
+
+
+class ReceiptState(Enum):
+    """What became of the message (SMPP 3.4 §5.2.28)."""
+
+    ENROUTE = "enroute"
+    DELIVERED = "delivered"
+    EXPIRED = "expired"
+    DELETED = "deleted"
+    UNDELIVERABLE = "undeliverable"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    REJECTED = "rejected"
+    SKIPPED = "skipped"
+
+
+_OPEN = frozenset((ReceiptState.ENROUTE, ReceiptState.ACCEPTED, ReceiptState.UNKNOWN))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One receipt, as received.
+
+    `message_id` is the SMSC's, empty when it names none; `error` its error as text, "" if none (the decimal code
+    where it is the network_error_code TLV). `done_at_text` is the SMSC's own local time in its own form.
+    `source` is the handset, `destination` the originator of the message. `raw` is the user data.
+    """
+
+    message_id: str
+    state: ReceiptState
+    error: str
+    done_at_text: str
+    source: str
+    destination: str
+    user_message_reference: int | None
+    raw: bytes
+
+    @property
+    def final(self) -> bool:
+        """Nothing further is to be expected. UNKNOWN is not final: a better receipt may follow."""
+        return self.state not in _OPEN
+
+    @property
+    def delivered(self) -> bool:
+        """The handset has it."""
+        return self.state is ReceiptState.DELIVERED
+
+
+_BY_NUMBER = {
+    0: ReceiptState.ENROUTE,  # SMPP 5.0: scheduled
+    1: ReceiptState.ENROUTE,
+    2: ReceiptState.DELIVERED,
+    3: ReceiptState.EXPIRED,
+    4: ReceiptState.DELETED,
+    5: ReceiptState.UNDELIVERABLE,
+    6: ReceiptState.ACCEPTED,
+    7: ReceiptState.UNKNOWN,
+    8: ReceiptState.REJECTED,
+    9: ReceiptState.SKIPPED,
+}
+
+# Words are told apart by their first five letters: SMSCs cut, lengthen and misspell the rest.
+_BY_WORD = {
+    "deliv": ReceiptState.DELIVERED,
+    "expir": ReceiptState.EXPIRED,
+    "delet": ReceiptState.DELETED,
+    "cance": ReceiptState.DELETED,
+    "undel": ReceiptState.UNDELIVERABLE,
+    "faile": ReceiptState.UNDELIVERABLE,
+    "accep": ReceiptState.ACCEPTED,
+    "ackno": ReceiptState.ACCEPTED,
+    "unkno": ReceiptState.UNKNOWN,
+    "rejec": ReceiptState.REJECTED,
+    "enrou": ReceiptState.ENROUTE,
+    "en_ro": ReceiptState.ENROUTE,
+    "buffe": ReceiptState.ENROUTE,
+    "sched": ReceiptState.ENROUTE,
+    "skipp": ReceiptState.SKIPPED,
+} | {str(number): state for number, state in _BY_NUMBER.items()}
+
+_USUAL = re.compile(
+    r"id:(?P<id>[^\s\"':]+) sub:\d+ dlvrd:\d+ submit date:\d+ done date:(?P<done>\d+)"
+    r" stat:(?P<stat>[A-Za-z]+) err:(?P<err>\w+)(?: text:| ?$)",
+    re.IGNORECASE | re.ASCII,
+)
+
+_FIELD = re.compile(
+    r"(?<![a-z0-9_])"
+    r"(id|sub|dlvrd|submit[ _-]?date|done[ _-]?date|stat(?:us|e)?|err(?:or)?(?:[ _-]?code)?|text)\s*[:=]",
+    re.IGNORECASE,
+)
+_OWN_FIELDS = ("sub", "dlvrd", "submitdate", "donedate")
+_NAMES = {"status": "stat", "state": "stat", "error": "err", "errorcode": "err", "errcode": "err"}
+_LONGEST_TEXT = 1024
+_UCS2 = 8
+
+
+def is_receipt(pdu: DeliverSm | DataSm) -> bool:
+    """True for a receipt or an intermediate notification, also from an SMSC that does not mark it as one."""
+    return parse_receipt(pdu) is not None
+
+
+def parse_receipt(pdu: DeliverSm | DataSm) -> Receipt | None:
+    """The receipt in that PDU, or None when it is no receipt (but a message from a handset).
+
+    A PDU is one when its esm_class says so (§5.2.12), when it has the TLVs of one, or when its text has the form
+    of one beyond doubt. One that is marked as a receipt but names no message has an empty `message_id`.
+    """
+    kind = pdu.esm_class & ESM_TYPE_MASK
+    marked = kind == ESM_RECEIPT or kind == ESM_INTERMEDIATE
+    if not marked and kind:
+        return None  # an acknowledgement by the handset's user
+    id_value: bytes | None = None
+    state_value: bytes | None = None
+    error_value: bytes | None = None
+    reference: int | None = None
+    for tag, value in pdu.tlvs:
+        if tag == Tag.RECEIPTED_MESSAGE_ID:
+            id_value = value
+        elif tag == Tag.MESSAGE_STATE:
+            state_value = value
+        elif tag == Tag.NETWORK_ERROR_CODE:
+            error_value = value
+        elif tag == Tag.USER_MESSAGE_REFERENCE and len(value) <= 2:
+            reference = int.from_bytes(value, "big")
+    if not marked and id_value is not None and state_value is not None:
+        marked = True
+    raw = pdu.payload
+    found = _read_text(raw, pdu.esm_class, pdu.data_coding, marked)
+    if found is None:
+        if not marked:
+            return None
+        found = ("", "", "", "")
+    message_id, word, error, done = found
+    if id_value is not None:
+        message_id = str(id_value.partition(b"\0")[0][:255], "latin-1").strip() or message_id
+    if state_value is not None and len(state_value) == 1:
+        state = _BY_NUMBER.get(state_value[0], ReceiptState.UNKNOWN)
+    else:
+        default = ReceiptState.ENROUTE if kind == ESM_INTERMEDIATE and not word else ReceiptState.UNKNOWN
+        state = _BY_WORD.get(word[:5].lower(), default)
+    if error_value is not None and len(error_value) == 3:
+        error = str(int.from_bytes(error_value[1:], "big"))
+    return Receipt(message_id, state, error, done, pdu.source_addr, pdu.destination_addr, reference, raw)
+
+
+def _read_text(raw: bytes, esm_class: int, data_coding: int, marked: bool) -> tuple[str, str, str, str] | None:
+    """(id, stat, err, done date) of the text form, each "" where missing; None when it has not that form."""
+    text = str(raw[:_LONGEST_TEXT], "latin-1")
+    usual = _USUAL.match(text)
+    if usual is not None and usual["stat"][:5].lower() in _BY_WORD:
+        message_id, done, word, error = usual.groups()
+        return message_id, word, error, done
+    if esm_class & ESM_UDHI and raw:
+        raw = raw[raw[0] + 1 :]
+    raw = raw[:_LONGEST_TEXT]
+    if data_coding == _UCS2 and raw[:1] == b"\0":
+        text = raw.decode("utf-16-be", "replace")
+    else:
+        text = str(raw, "latin-1")
+    fields: dict[str, str] = {}
+    pieces = _FIELD.split(text)
+    for at in range(1, len(pieces), 2):
+        name = re.sub("[ _-]", "", pieces[at].lower())
+        if name == "text":
+            break
+        fields.setdefault(_NAMES.get(name, name), pieces[at + 1].strip(" \t\r\n\0\"',;|"))
+    message_id = fields.get("id", "")
+    word = fields.get("stat", "")
+    if not marked and (
+        pieces[0].strip()
+        or not message_id
+        or word[:5].lower() not in _BY_WORD
+        or not any(name in fields for name in _OWN_FIELDS)
+    ):
+        # A handset's owner may write "id: 5"; only the whole form, from the first letter on, makes a receipt.
+        return None
+    return message_id[:255], word, fields.get("err", "")[:64], fields.get("donedate", "")[:64]
+
+
+_DECIMAL = re.compile("[0-9]{1,40}")
+_HEX = re.compile("[0-9a-f]{1,32}")
+
+
+def canonical_id(text: str) -> str:
+    """A message id as it is stored and compared: lower case, no leading zeros ("0" stays), no outer space."""
+    text = text.strip().lower()
+    return text.lstrip("0") or text[:1]
+
+
+def id_candidates(text: str) -> tuple[str, ...]:
+    """The ids that a receipt's id may mean, likeliest first: as given, from hex to decimal, from decimal to hex.
+
+    SMSCs answer submit_sm in one of these forms and write their receipts in another. All canonical; no repeats.
+    """
+    given = canonical_id(text)
+    found = [given]
+    if _HEX.fullmatch(given):
+        found.append(str(int(given, 16)))
+    if _DECIMAL.fullmatch(given):
+        found.append(f"{int(given):x}")
+    return tuple(dict.fromkeys(found))
