@@ -122,7 +122,7 @@ def parse_receipt(pdu: DeliverSm | DataSm) -> Receipt | None:
     of one beyond doubt. One that is marked as a receipt but names no message has an empty `message_id`.
     """
     kind = pdu.esm_class & ESM_TYPE_MASK
-    marked = kind == ESM_RECEIPT or kind == ESM_INTERMEDIATE
+    marked = kind in (ESM_RECEIPT, ESM_INTERMEDIATE)
     if not marked and kind:
         return None  # an acknowledgement by the handset's user
     id_value: bytes | None = None
@@ -173,6 +173,8 @@ def _read_text(raw: bytes, esm_class: int, data_coding: int, marked: bool) -> tu
         text = raw.decode("utf-16-be", "replace")
     else:
         text = str(raw, "latin-1")
+    if not marked and text.lstrip()[:2].lower() != "id":
+        return None
     fields: dict[str, str] = {}
     pieces = _FIELD.split(text)
     for at in range(1, len(pieces), 2):
@@ -188,7 +190,7 @@ def _read_text(raw: bytes, esm_class: int, data_coding: int, marked: bool) -> tu
         or word[:5].lower() not in _BY_WORD
         or not any(name in fields for name in _OWN_FIELDS)
     ):
-        # A handset's owner may write "id: 5"; only the whole form, from the first letter on, makes a receipt.
+        # A handset's owner may write "id: 5"; only the whole form, from the first letter on, is a receipt.
         return None
     return message_id[:255], word, fields.get("err", "")[:64], fields.get("donedate", "")[:64]
 
