@@ -38,6 +38,7 @@ from cooee.smpp.window import LATE_KEPT, Window
 from tests.smpp.support_peer import (
     FIRST,
     THROTTLED,
+    Call,
     Owner,
     Peer,
     bound,
