@@ -94,6 +94,9 @@ class SmscConfig(msgspec.Struct, frozen=True, kw_only=True):
     ack_timeout: Annotated[
         Seconds, Meta(description="When one that was never answered is sent again; 0 waits for the bind to go.")
     ] = 60.0
+    echo_reference: Annotated[
+        bool, Meta(description="Receipts carry the user_message_reference of their submit_sm.")
+    ] = False
     backlog: Annotated[
         Positive, Meta(description="Receipts kept for ESMEs that do not take them; above, new ones are lost.")
     ] = 2_000_000

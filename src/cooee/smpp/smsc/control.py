@@ -130,7 +130,7 @@ class ControlServer:
         return {"connections": self._smsc.drop(_text(ask, "system_id", None), mid_pdu=mid_pdu)}
 
     def _handset(self, ask: dict[str, Any]) -> dict[str, Any]:
-        self._smsc.handset(_needed(ask, "number"), _needed(ask, "state"))
+        self._smsc.handset(_number(ask), _needed(ask, "state"))
         return {}
 
     def _reply(self, ask: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class ControlServer:
         return {"parts": parts}
 
     def _inbox(self, ask: dict[str, Any]) -> dict[str, Any]:
-        return {"messages": [text.as_json() for text in self._smsc.inbox(_needed(ask, "number"))]}
+        return {"messages": [text.as_json() for text in self._smsc.inbox(_number(ask))]}
 
 
 def _text(ask: dict[str, Any], name: str, default: str | None) -> str | None:
@@ -155,6 +155,13 @@ def _needed(ask: dict[str, Any], name: str) -> str:
     if value is None:
         raise KeyError(name)
     return value
+
+
+def _number(ask: dict[str, Any]) -> str:
+    number = _needed(ask, "number")
+    if not number.isascii():
+        raise ConfigError("'number' has ASCII characters only")
+    return number
 
 
 def _line(answer: dict[str, Any]) -> bytes:

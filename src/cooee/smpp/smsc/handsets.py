@@ -152,8 +152,7 @@ def mo_parts(sender: str, to: str, text: str, reference: int) -> list[MoPart]:
 
 
 def _address(address: str) -> bytes:
-    octets = address.encode("ascii")
-    if not 1 <= len(octets) <= 20 or not address.isprintable():
+    if not (1 <= len(address) <= 20 and address.isascii() and address.isprintable()):
         raise ValueError("an address has 1 to 20 printable ASCII characters")
     if not address.isdigit():
         ton_npi = b"\5\0"
@@ -162,4 +161,4 @@ def _address(address: str) -> bytes:
     else:
         # Short codes belong to a network.
         ton_npi = b"\3\0"
-    return ton_npi + octets + b"\0"
+    return ton_npi + address.encode() + b"\0"

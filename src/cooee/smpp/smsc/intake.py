@@ -11,9 +11,9 @@ from random import Random
 from typing import TypeAlias, cast
 
 from cooee.model.clock import Clock
-from cooee.smpp.codes import CommandId, CommandStatus, status_name
+from cooee.smpp.codes import CommandId, CommandStatus, Tag, status_name
 from cooee.smpp.framing import HEADER, HEADER_LENGTH, PduError
-from cooee.smpp.pdu import DataSm, SubmitSm, decode
+from cooee.smpp.pdu import DataSm, SubmitSm, decode, encode_tlvs
 from cooee.smpp.smsc.config import SmscConfig, status_number
 from cooee.smpp.smsc.esme import Esme
 from cooee.smpp.smsc.handsets import Handsets, HandsetState, Raw
@@ -45,9 +45,9 @@ class Intake:
         self._random = Random(config.seed)  # noqa: S311 - no secret, a simulation that must repeat
         self._ids = Ids(config.ids, config.first_id, config.seed)
         self._shapes: dict[tuple[bytes, bytes], Shape] = {}
-        self._history: deque[tuple[Esme, float, list[Receipt]]] = deque()
+        self._history: deque[tuple[Esme, list[Receipt]]] = deque()
         self._remembered = 0
-        self._cancelled: dict[bytes, None] = {}
+        self._cancelled: dict[bytes, int] = {}
         self._held: dict[bytes, list[Held]] = {}
         self.configure(config)
 
@@ -70,6 +70,7 @@ class Intake:
         config = self._config
         clock = self._clock
         now, now_ms = clock.monotonic(), clock.now_ms()
+        done = now_ms + round(config.receipt_delay * 1000)
         answers: list[bytes] = []
         taken: list[Receipt] = []
         receipts: list[Receipt] = []
@@ -93,6 +94,7 @@ class Intake:
             if (
                 begin < end < begin + 21
                 and command == _SUBMIT
+                and not shape.echo
                 and frame.startswith(middle, end)
                 and at < len(frame)
                 and at + 1 + frame[at] == len(frame)
@@ -131,13 +133,13 @@ class Intake:
             if states and destination in states:
                 state = states[destination]
                 if state is HandsetState.OFF:
-                    receipt = (message_id, destination, shape, outcome, now_ms)
+                    receipt = (message_id, destination, shape, outcome, now_ms, done)
                     self._hold(esme, receipt, (now_ms, shape, data, part))
                     continue
                 outcome = DEAD if state is HandsetState.DEAD else FULL
             if outcome is DELIVERED:
                 receive(destination, (now_ms, shape, data, part))
-            receipt = (message_id, destination, shape, outcome, now_ms)
+            receipt = (message_id, destination, shape, outcome, now_ms, done)
             taken.append(receipt)
             if shape.registered:
                 receipts.append(receipt)
@@ -147,7 +149,7 @@ class Intake:
         if lines and self.journal is not None:
             self.journal.write(lines)
         if taken:
-            self._remember(esme, now + config.receipt_delay, taken)
+            self._remember(esme, taken)
         if len(receipts) > room:
             counts["receipts_lost"] += len(receipts) - max(0, room)
             del receipts[max(0, room) :]
@@ -164,9 +166,16 @@ class Intake:
         if not 1 <= len(pdu.destination_addr) <= 20:
             return CommandStatus.ESME_RINVDSTADR
         shape = Shape(pdu)
+        reference = pdu.tlv(Tag.USER_MESSAGE_REFERENCE) if self._config.echo_reference else None
+        if reference is not None:
+            shape.echo = encode_tlvs(((Tag.USER_MESSAGE_REFERENCE, reference),))
         if len(self._shapes) > _MAX_SHAPES:
             self._shapes.clear()
-        shape = self._shapes.setdefault((shape.prefix, shape.middle), shape) if shape.middle else shape
+        shape = (
+            self._shapes.setdefault((shape.prefix, shape.middle), shape)
+            if shape.middle and not shape.echo
+            else shape
+        )
         destination = pdu.destination_addr.encode("latin-1")
         return shape, destination, pdu.payload, part_of(pdu), segments_of(pdu)
 
@@ -187,12 +196,12 @@ class Intake:
                     return status
         return 0
 
-    def _remember(self, esme: Esme, due: float, taken: list[Receipt]) -> None:
+    def _remember(self, esme: Esme, taken: list[Receipt]) -> None:
         limit = self._config.history
-        self._history.append((esme, due, taken[-limit:] if limit else []))
+        self._history.append((esme, taken[-limit:] if limit else []))
         self._remembered += min(len(taken), limit)
         while self._remembered > limit:
-            self._remembered -= len(self._history.popleft()[2])
+            self._remembered -= len(self._history.popleft()[1])
 
     def _plan(self, esme: Esme, receipts: list[Receipt], now: float) -> None:
         """Schedules the receipts that were asked for: registered_delivery, SMPP 3.4 §5.2.17."""
@@ -210,7 +219,7 @@ class Intake:
     def _plan_one(self, esme: Esme, receipt: Receipt, now: float) -> None:
         config = self._config
         random = self._random.random
-        message_id, destination, shape, _, submitted = receipt
+        message_id, destination, shape, outcome, submitted, done = receipt
         delay = config.receipt_delay
         if config.receipt_jitter:
             delay += random() * config.receipt_jitter
@@ -218,10 +227,12 @@ class Intake:
             delay += config.late_by
         if shape.registered & 0x10 or (config.enroute and random() < config.enroute):
             self.counts["receipts_planned"] += 1
-            notice = (message_id, destination, shape, ENROUTE, submitted)
+            notice = (message_id, destination, shape, ENROUTE, submitted, submitted)
             self._schedule.add(now + delay / 2, esme, [notice])
         if not _asked(receipt) or (config.receipts < 1 and random() >= config.receipts):
             return
+        done += round((delay - config.receipt_delay) * 1000)
+        receipt = (message_id, destination, shape, outcome, submitted, done)
         copies: list[Delivery] = [receipt]
         if config.repeat and random() < config.repeat:
             copies.append(receipt)
@@ -245,30 +256,34 @@ class Intake:
 
     def find(self, esme: Esme, message_id: bytes) -> tuple[Receipt, Outcome] | None:
         """A remembered message of that ESME and what is known of it now."""
-        for owner, due, receipts in reversed(self._history):
+        for owner, receipts in reversed(self._history):
             if owner is esme:
                 for receipt in receipts:
                     if receipt[0] == message_id:
-                        return receipt, self._known(receipt, due)
+                        return receipt, self._known(receipt)
         for held in self._held.values():
             for owner, receipt, _ in held:
                 if owner is esme and receipt[0] == message_id:
                     return receipt, DELETED if message_id in self._cancelled else ENROUTE
         return None
 
-    def _known(self, receipt: Receipt, due: float) -> Outcome:
+    def ended(self, receipt: Receipt) -> int:
+        """When a message that is final became so, in UTC ms."""
+        return self._cancelled.get(receipt[0], receipt[5])
+
+    def _known(self, receipt: Receipt) -> Outcome:
         if receipt[0] in self._cancelled:
             return DELETED
-        return receipt[3] if self._clock.monotonic() >= due else ENROUTE
+        return receipt[3] if self._clock.now_ms() >= receipt[5] else ENROUTE
 
     def under_way(self, esme: Esme, source: bytes, destination: bytes) -> list[Receipt]:
         """That ESME's messages from `source` to `destination` that are not final."""
         found = [
             receipt
-            for owner, due, receipts in self._history
+            for owner, receipts in self._history
             if owner is esme
             for receipt in receipts
-            if receipt[1] == destination and receipt[2].source == source and self._known(receipt, due) is ENROUTE
+            if receipt[1] == destination and receipt[2].source == source and self._known(receipt) is ENROUTE
         ]
         for owner, receipt, _ in self._held.get(destination, ()):
             if owner is esme and receipt[2].source == source and receipt[0] not in self._cancelled:
@@ -277,13 +292,14 @@ class Intake:
 
     def cancel(self, esme: Esme, receipt: Receipt) -> None:
         """Takes a message back; its DELETED receipt is ready at once when a receipt was asked for."""
-        message_id, destination, shape, _, submitted = receipt
-        self._cancelled[message_id] = None
+        message_id, destination, shape, _, submitted, _ = receipt
+        now_ms = self._clock.now_ms()
+        self._cancelled[message_id] = now_ms
         while len(self._cancelled) > max(1, self._config.history):
             del self._cancelled[next(iter(self._cancelled))]
         if shape.registered & 3 in (1, 2):
             self.counts["receipts_planned"] += 1
-            esme.ready.append((message_id, destination, shape, DELETED, submitted))
+            esme.ready.append((message_id, destination, shape, DELETED, submitted, now_ms))
 
     def _hold(self, esme: Esme, receipt: Receipt, raw: Raw) -> None:
         held = self._held.setdefault(receipt[1], [])
@@ -306,15 +322,16 @@ class Intake:
         if state is HandsetState.OFF:
             return
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        for esme, (message_id, _, shape, outcome, submitted), raw in self._held.pop(number, ()):
+        done = now_ms + round(self._config.receipt_delay * 1000)
+        for esme, (message_id, _, shape, outcome, submitted, _), raw in self._held.pop(number, ()):
             if message_id in self._cancelled:
                 continue
             if state is not HandsetState.ON:
                 outcome = DEAD if state is HandsetState.DEAD else FULL
             if outcome is DELIVERED:
                 self._handsets.receive(number, (now_ms, *raw[1:]))
-            receipt = (message_id, number, shape, outcome, submitted)
-            self._remember(esme, now + self._config.receipt_delay, [receipt])
+            receipt = (message_id, number, shape, outcome, submitted, done)
+            self._remember(esme, [receipt])
             self._plan(esme, [receipt], now)
 
 

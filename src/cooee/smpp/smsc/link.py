@@ -110,6 +110,9 @@ class Link(asyncio.Protocol):
                 if messages:
                     answers += self._take(messages)
                     messages = []
+                if acks:
+                    self._acknowledged(acks)
+                    acks = []
                 if self._closing():
                     return
                 answers += self._handle(frame)
@@ -259,11 +262,10 @@ class Link(asyncio.Protocol):
         found = self._smsc.intake.find(esme, pdu.message_id.encode("latin-1"))
         if found is None:
             return QuerySmResp(pdu.sequence, CommandStatus.ESME_RQUERYFAIL)
-        _, outcome = found
+        receipt, outcome = found
         final = ""
         if outcome is not ENROUTE:
-            done = ms_to_local(self._smsc.clock.now_ms(), None)
-            final = done.strftime("%y%m%d%H%M%S") + "000+"
+            final = ms_to_local(self._smsc.intake.ended(receipt), None).strftime("%y%m%d%H%M%S") + "000+"
         error = int(outcome.err) if outcome.err.isdigit() else 0
         return QuerySmResp(pdu.sequence, 0, pdu.message_id, final, outcome.state, min(error, 255))
 

@@ -40,8 +40,8 @@ DELETED = Outcome.of("DELETED")
 DEAD = Outcome.of("UNDELIV", "001")
 FULL = Outcome.of("UNDELIV", "211")
 
-Receipt: TypeAlias = tuple[bytes, bytes, Shape, Outcome, int]
-"""message id, destination, shape, outcome, submitted (UTC ms): a bare tuple, for there is one a message."""
+Receipt: TypeAlias = tuple[bytes, bytes, Shape, Outcome, int, int]
+"""message id, destination, shape, outcome, submitted, done (UTC ms): a bare tuple, for there is one a message."""
 
 
 class MoPart:
@@ -129,7 +129,7 @@ class ReceiptWriter:
         self._tlvs = config.receipt_form != "text"
         self._shared: dict[tuple[Outcome, int, int], tuple[bytes, bytes]] = {}
 
-    def write(self, deliveries: Iterable[Delivery], sequence: int, now_ms: int) -> list[bytes]:
+    def write(self, deliveries: Iterable[Delivery], sequence: int) -> list[bytes]:
         """deliver_sm PDUs in the order of `deliveries`, numbered from `sequence` on."""
         written: list[bytes] = []
         add = written.append
@@ -137,14 +137,13 @@ class ReceiptWriter:
         shared = self._shared
         convert = self._ids
         with_text, with_tlvs = self._text, self._tlvs
-        done = now_ms // _MINUTE
         text = tlvs = b""
         for delivery in deliveries:
             if isinstance(delivery, MoPart):
                 body = delivery.body
             else:
-                message_id, destination, shape, outcome, submitted = delivery
-                key = (outcome, submitted // _MINUTE, done)
+                message_id, destination, shape, outcome, submitted, done = delivery
+                key = (outcome, submitted // _MINUTE, done // _MINUTE)
                 rest = shared.get(key)
                 if rest is None:
                     rest = self._share(*key)
@@ -155,7 +154,7 @@ class ReceiptWriter:
                 if with_tlvs:
                     tlvs = _ID_TLV[len(message_id) + 1] + message_id + b"\0" + rest[1]
                 tail = shape.notice_tail if outcome is ENROUTE else shape.receipt_tail
-                body = shape.head + destination + tail + _LENGTHS[len(text)] + text + tlvs
+                body = shape.head + destination + tail + _LENGTHS[len(text)] + text + tlvs + shape.echo
             add(pack(HEADER_LENGTH + len(body), CommandId.DELIVER_SM, 0, sequence) + body)
             sequence += 1
         return written

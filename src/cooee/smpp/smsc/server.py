@@ -201,16 +201,16 @@ class Smsc:
 
     def written(self, deliveries: list[Delivery], sequence: int, bind: bytes) -> list[bytes]:
         """deliver_sm PDUs, counted and journalled."""
-        now_ms = self.clock.now_ms()
         receipts = [delivery for delivery in deliveries if isinstance(delivery, tuple)]
         self.counts["receipts_sent"] += len(receipts)
         self.counts["mo_sent"] += len(deliveries) - len(receipts)
         if self.intake.journal is not None and self.config.journal_receipts and receipts:
+            now_ms = self.clock.now_ms()
             self.intake.journal.write([
                 b"R %d %b %b %b %b\n" % (now_ms, quoted(to), message_id, outcome.stat, bind)
-                for message_id, to, _, outcome, _ in receipts
+                for message_id, to, _, outcome, *_ in receipts
             ])  # fmt: skip
-        return self._writer.write(deliveries, sequence, now_ms)
+        return self._writer.write(deliveries, sequence)
 
     def acknowledged(
         self, esme: Esme, done: list[Delivery], refused: list[tuple[Delivery, int]], bind: bytes

@@ -23,6 +23,7 @@ class Shape:
 
     __slots__ = (
         "data_coding",
+        "echo",
         "head",
         "middle",
         "notice_tail",
@@ -52,6 +53,8 @@ class Shape:
         else:
             self.middle = b""
         self.source = source
+        self.echo = b""
+        """TLVs that receipts get from this one message; a shape that has some is never shared."""
         self.udhi = bool(pdu.esm_class & codes.ESM_UDHI)
         self.registered = pdu.registered_delivery
         self.data_coding = pdu.data_coding
