@@ -35,6 +35,12 @@ async def by_name(tx: Tx, name: str) -> Account | None:
     return account_of(row) if row else None
 
 
+async def by_id(tx: Tx, account_id: int) -> Account | None:
+    """The account of that id, or None."""
+    row = await tx.one("account_by_id", id=account_id)
+    return account_of(row) if row else None
+
+
 async def give(
     tx: Tx, account_id: int, amount: int, *, kind: str, at: int, reason: str, campaign_id: int | None = None
 ) -> int | None:

@@ -22,8 +22,10 @@ FROM account WHERE id = :id;
 SELECT a.id, a.name, a.state, a.credits, a.zone, a.country, p.name
 FROM account a LEFT JOIN account p ON p.id = a.parent_id ORDER BY a.name;
 
--- name: account_credits
-SELECT credits FROM account WHERE id = :id;
+-- name: account_summary
+-- What a person is shown beside the account itself.
+SELECT a.credits, p.name, a.suspended_at FROM account a LEFT JOIN account p ON p.id = a.parent_id
+WHERE a.id = :id;
 
 -- name: set_account
 -- Writes every setting that a person may change; the caller read the row in the same transaction.

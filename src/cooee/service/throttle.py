@@ -1,0 +1,116 @@
+"""How many failed logins are borne (wire contract §1): 10 a minute for one user from one address, 100 a minute
+from one address. Beyond that the address waits until its minute is over, with the right password too.
+
+A minute begins with the first failure and is measured on the monotonic clock. Memory is bounded: a counter
+lives a minute, and of too many the oldest is forgotten. An IPv6 address counts as its /64, since whoever has one
+address of such a network has them all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from cooee.model.clock import Clock
+from cooee.model.errors import TOO_MANY, ApiError
+
+MINUTE_S = 60.0
+PER_USER = 10
+PER_ADDRESS = 100
+MAX_COUNTERS = 20_000
+# No account's name is longer: a longer one is cut, so that it takes no more memory than others.
+_NAME = 65
+
+Key = TypeVar("Key")
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """What counts as one address: an IPv4 address itself, an IPv6 address's /64; other text unchanged."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+
+
+@dataclass(slots=True)
+class _Count:
+    until: float
+    failures: int
+
+
+class _Counters(Generic[Key]):
+    """Failures a key, each counter for a minute from its first failure; the oldest come first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: dict[Key, _Count] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def wait(self, key: Key, now: float) -> float:
+        """Seconds until `key` may try again; 0 when it may now."""
+        count = self._counts.get(key)
+        if count is None or now >= count.until or count.failures < self._limit:
+            return 0.0
+        return count.until - now
+
+    def add(self, key: Key, now: float) -> None:
+        count = self._counts.get(key)
+        if count is not None and now < count.until:
+            count.failures += 1
+            return
+        self._counts.pop(key, None)
+        self.forget(now)
+        if len(self._counts) >= MAX_COUNTERS:
+            del self._counts[next(iter(self._counts))]
+        self._counts[key] = _Count(now + MINUTE_S, 1)
+
+    def forget(self, now: float) -> None:
+        """Lets go of what is over."""
+        while self._counts:
+            oldest = next(iter(self._counts))
+            if now < self._counts[oldest].until:
+                break
+            del self._counts[oldest]
+
+
+class LoginThrottle:
+    """Counts failed logins and refuses further tries."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._users: _Counters[tuple[str, str]] = _Counters(PER_USER)
+        self._addresses: _Counters[str] = _Counters(PER_ADDRESS)
+
+    @property
+    def active(self) -> bool:
+        """False while nobody has failed lately: then there is nothing to check."""
+        return bool(len(self._addresses) or len(self._users))
+
+    def check(self, user: str, address: str) -> None:
+        """ApiError -907 with the seconds to wait, when this user at this address, or the address, has to."""
+        now = self._clock.monotonic()
+        network = network_of(address)
+        wait = max(self._addresses.wait(network, now), self._users.wait((user[:_NAME], network), now))
+        if wait:
+            raise ApiError(TOO_MANY, retry_after=max(1, math.ceil(wait)))
+        self._addresses.forget(now)
+        self._users.forget(now)
+
+    def failed(self, user: str, address: str) -> None:
+        """A login failed. ApiError -907 when others that were under way have used up the tries meanwhile."""
+        self.check(user, address)
+        now = self._clock.monotonic()
+        network = network_of(address)
+        self._addresses.add(network, now)
+        self._users.add((user[:_NAME], network), now)
