@@ -54,8 +54,13 @@ class Peer:
                 data = await self.reader.read(65536)
             except ConnectionError:
                 return False
-        self.arrived += map(decode, self._framer.feed(data)) if data else []
+        self.take(data)
         return bool(data)
+
+    def take(self, data: bytes) -> None:
+        """Puts the PDUs in what was read into `arrived`."""
+        if data:
+            self.arrived += map(decode, self._framer.feed(data))
 
     async def next(self, kind: type[Kind]) -> Kind:
         """The next PDU of that kind; others stay in `arrived`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import uvloop
 
 from cooee.model.clock import ManualClock
 from cooee.smpp.codes import ESM_UDHI, CommandStatus
@@ -218,3 +219,39 @@ def test_replies_that_cannot_be_are_refused(number: str, text: str) -> None:
             assert smsc.stats()["mo"] == 0
 
     asyncio.run(main())
+
+
+def test_it_runs_on_uvloop_and_hands_over_a_flood_whole() -> None:
+    async def main() -> None:
+        async with running(receipt_jitter=0.05, window=200) as smsc:
+            peers = [await bound(smsc) for _ in range(2)]
+            for peer in peers:
+                peer.send(*(peer.message(to=f"614{number:08}") for number in range(3000)))
+            ids: list[str] = []
+            receipts: list[bytes] = []
+
+            async def drain(peer: Peer) -> None:
+                answered = 0
+                while answered < 3000 or smsc.stats()["receipts_acked"] < 6000:
+                    if not peer.arrived:
+                        try:
+                            async with asyncio.timeout(0.05):
+                                peer.take(await peer.reader.read(1 << 16))
+                        except TimeoutError:
+                            continue
+                    answers = [pdu for pdu in peer.arrived if isinstance(pdu, SubmitSmResp)]
+                    answered += len(answers)
+                    ids.extend(answer.message_id for answer in answers)
+                    delivered = [pdu for pdu in peer.arrived if isinstance(pdu, DeliverSm)]
+                    receipts.extend(pdu.short_message for pdu in delivered)
+                    peer.send(*(DeliverSmResp(pdu.sequence) for pdu in delivered))
+                    peer.arrived.clear()
+
+            async with asyncio.timeout(20):
+                await asyncio.gather(*map(drain, peers))
+            assert len(ids) == len(set(ids)) == 6000
+            assert sorted(receipt.split()[0][3:].decode() for receipt in receipts) == sorted(ids)
+            stats = smsc.stats()
+            assert (stats["receipts_sent"], stats["receipts_pending"]) == (6000, 0)
+
+    uvloop.run(main())
