@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from cooee.model.clock import ManualClock, SystemClock
 from cooee.model.errors import ConfigError
@@ -609,6 +611,25 @@ def test_reading_pauses_while_too_much_is_unacknowledged() -> None:
     run(main())
 
 
+def test_timers_that_are_due_when_reading_goes_on_do_not_outrun_the_answers() -> None:
+    async def main() -> None:
+        more = {"inbound_pause": 1, "response_timeout_s": 0.1, "enquire_link_s": 0.1, "enquire_timeout_s": 0.1}
+        async with Peer() as peer, bound(peer, **more) as (session, owner):
+            session.submit(submission := slice_of(1))
+            await until(lambda: peer.call.submits)
+            peer.call.send(deliver(1), deliver(2))
+            await until(lambda: len(owner.pdus) == 2)
+            peer.call.answer(peer.call.submits[0])
+            await asyncio.sleep(0.2)
+            session.acknowledge(owner.pdus)
+            time.sleep(0.05)  # a loop that is late: every timer is due before the socket is looked at
+            await until(lambda: submission.answers)
+            assert owner.losses == []
+
+    # uvloop runs its timers before it reads.
+    uvloop.run(asyncio.wait_for(main(), 20))
+
+
 # Faults on the wire
 
 
@@ -652,6 +673,28 @@ def test_garbage_ends_the_connection_in_order_and_the_bind_is_renewed(garbage: b
 
 def replaced(peer: Peer, call: Call) -> bool:
     return peer.call is not call
+
+
+def test_nothing_is_written_to_a_connection_that_is_being_closed() -> None:
+    async def main() -> None:
+        async with Peer() as peer, bound(peer) as (session, owner):
+            session.submit(slice_of(1))
+            await until(lambda: peer.call.submits)
+            call, second = peer.call, slice_of(2)
+
+            def submit(session: Session) -> None:
+                assert session.free == 0
+                session.submit(second)
+
+            owner.on_answers = submit
+            # An unbind_resp that nobody asked for ends the bind.
+            call.send(SubmitSmResp(call.submits[0].sequence), UnbindResp(5))
+            await until(lambda: owner.losses)
+            assert [loss[:3] for loss in owner.losses] == [(second, [], [(0, 0), (1, 0)])]
+            await until(lambda: len(peer.calls) == 2 and session.state is State.BOUND)
+            assert len(call.submits) == 1
+
+    run(main())
 
 
 def test_a_stream_cut_at_any_octet_loses_nothing_that_had_arrived_whole() -> None:

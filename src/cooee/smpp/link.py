@@ -172,7 +172,6 @@ class Link(asyncio.Protocol):
             self._reason = f"connection lost{middle}: {exc or 'closed by the SMSC'}"
         if self._faults > 1:
             log.warning("smpp_pdu_faults", session=self._session.name, count=self._faults)
-        self._unacknowledged.clear()
         self._lose(self._reason)
         if not self.done.done():
             self.done.set_result(self._reason)
@@ -345,10 +344,8 @@ class Link(asyncio.Protocol):
         if not self._is_bound:
             if now >= self._bind_until:
                 self._close(f"no answer to the bind within {config.bind_timeout_s:g} s")
-        elif self._read_paused:
-            # Whatever has come lies unread: neither silence nor a missing answer means anything now.
-            self._heard = now
-        else:
+        elif not self._read_paused:
+            # While paused, what has come lies unread: neither silence nor a missing answer means anything.
             self._expire(now)
             self._enquire(now)
         if not self.closing:
