@@ -35,7 +35,7 @@ from cooee.smpp.pdu import (
     UnbindResp,
     encode,
 )
-from cooee.smpp.session import BindConfig, Session, State, Submission
+from cooee.smpp.session import BindConfig, Inbound, Session, State, Submission
 from cooee.smpp.window import LATE_KEPT, Window
 from tests.smpp.support_peer import (
     FIRST,
@@ -612,21 +612,34 @@ def test_reading_pauses_while_too_much_is_unacknowledged() -> None:
 
 
 def test_timers_that_are_due_when_reading_goes_on_do_not_outrun_the_answers() -> None:
+    class Slow(Owner):
+        def inbound(self, session: Session, pdus: list[Inbound]) -> None:
+            super().inbound(session, pdus)
+            time.sleep(0.06)  # the loop is late: timers come due between two reads of one backlog
+
     async def main() -> None:
-        more = {"inbound_pause": 1, "response_timeout_s": 0.1, "enquire_link_s": 0.1, "enquire_timeout_s": 0.1}
-        async with Peer() as peer, bound(peer, **more) as (session, owner):
+        more = {"inbound_pause": 2000, "response_timeout_s": 0.2, "enquire_link_s": 5}
+        async with Peer() as peer:
+            owner = Slow()
+            session = Session(config(peer.port, **more), owner, SystemClock(), "test")
+            session.start()
+            await until(lambda: session.state is State.BOUND)
             session.submit(submission := slice_of(1))
             await until(lambda: peer.call.submits)
-            peer.call.send(deliver(1), deliver(2))
-            await until(lambda: len(owner.pdus) == 2)
+            peer.call.send(*(DeliverSm(number) for number in range(2001)))
+            await until(lambda: len(owner.pdus) == 2001)
+            # More than one read takes, and the answer behind it.
+            peer.call.send(*(DeliverSm(number, short_message=bytes(250)) for number in range(1900)))
             peer.call.answer(peer.call.submits[0])
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.3)
+            assert len(owner.pdus) == 2001
             session.acknowledge(owner.pdus)
-            time.sleep(0.05)  # a loop that is late: every timer is due before the socket is looked at
-            await until(lambda: submission.answers)
+            await until(lambda: submission.answers or owner.losses)
             assert owner.losses == []
+            assert len(owner.inbounds) > 3
+            await session.stop(0.05)
 
-    # uvloop runs its timers before it reads.
+    # uvloop runs its timers before it reads on.
     uvloop.run(asyncio.wait_for(main(), 20))
 
 

@@ -102,7 +102,7 @@ class Window:
     `size` is in segments, `timeout` in seconds since the last write of a submission.
     """
 
-    __slots__ = ("_late", "_live", "_queue", "_queued", "_sequence", "_size", "_timeout", "waiting")
+    __slots__ = ("_late", "_live", "_queue", "_sequence", "_size", "_timeout", "waiting")
 
     def __init__(self, size: int, timeout: float) -> None:
         self._size = size
@@ -112,13 +112,12 @@ class Window:
         """Sequence number → submission, one entry for each submit_sm that is out and unanswered."""
         self._live: dict[Submission, None] = {}
         self._queue: deque[Submission] = deque()
-        self._queued = 0
         self._late: dict[int, tuple[Submission, float]] = {}
 
     @property
     def free(self) -> int:
-        """Slots that neither an unanswered segment nor a queued one holds."""
-        return max(0, self._size - len(self.waiting) - self._queued)
+        """Slots that no unanswered segment holds; none while segments are queued, for `pump` fills them first."""
+        return self._size - len(self.waiting)
 
     @property
     def idle(self) -> bool:
@@ -142,7 +141,6 @@ class Window:
         submission._open = total
         self._live[submission] = None
         self._queue.append(submission)
-        self._queued += total
         return self.pump(now)
 
     def pump(self, now: float) -> bytes:
@@ -162,7 +160,6 @@ class Window:
             pieces.append(submission._encode(start, stop))
             submission._sent = stop
             submission._deadline = now + self._timeout
-            self._queued -= stop - start
             if stop == submission._total:
                 self._queue.popleft()
         return b"".join(pieces)
@@ -228,7 +225,6 @@ class Window:
             lost.append((submission, unsure, unsent))
         self._live.clear()
         self._queue.clear()
-        self._queued = 0
         self.waiting.clear()
         self._late.clear()
         return lost
