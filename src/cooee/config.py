@@ -1,0 +1,163 @@
+"""Settings, parsed once and frozen: defaults < a TOML file < environment `COOEE_*` < flags.
+
+Only the command line and the composition root read this; the rooms below get plain values. Every setting is a
+field of `Settings`, and docs/configuration.md is made from it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cooee.model.errors import ConfigError
+from cooee.model.options import options, unknown
+
+PREFIX = "COOEE_"
+FILE_VARIABLE = "COOEE_CONFIG"
+"""Environment variable that names the TOML file when `--config` does not."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a node can be told. Durations end in `_s` (seconds) or `_h` (hours)."""
+
+    database: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Where everything is kept: `sqlite:///relative.db`, `sqlite:////absolute.db` or "
+            "`postgresql://user:password@host/name`.",
+        ),
+    ] = "sqlite:///cooee.db"
+    key_file: Annotated[
+        str,
+        Meta(
+            description="File that carrier passwords and other secrets are encrypted with. Empty: beside the "
+            "SQLite file with `.key` after its name, or `cooee.key` in the working directory for PostgreSQL.",
+        ),
+    ] = ""
+    pool_size: Annotated[
+        int, Meta(ge=2, le=100, description="Connections that a node opens to PostgreSQL at most.")
+    ] = 10
+    host: Annotated[
+        str, Meta(min_length=1, description="Address that the API listens on; `0.0.0.0` for every one.")
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port of the API; 0 takes a free one.")] = 8080
+    role: Annotated[
+        Literal["all", "api", "engine"],
+        Meta(description="Which half of Cooee this node runs. `api` and `engine` need PostgreSQL."),
+    ] = "all"
+    simulate: Annotated[
+        bool, Meta(description="Hand messages to the embedded simulated SMSC. Nothing reaches a real phone.")
+    ] = False
+    node: Annotated[
+        str,
+        Meta(max_length=64, description="Name of this node in logs and leases. Empty: host name and process id."),
+    ] = ""
+    body_limit_mb: Annotated[
+        int, Meta(ge=1, le=1024, description="Largest request body in MiB; larger ones are answered with -906.")
+    ] = 64
+    cors_origins: Annotated[
+        tuple[str, ...], Meta(description="Origins whose pages may call the API from a browser, or `*` for all.")
+    ] = ()
+    error_http_status: Annotated[
+        Literal[200, 400],
+        Meta(description="HTTP status of requests that were understood and refused (a negative Code)."),
+    ] = 200
+    metrics: Annotated[bool, Meta(description="Serve `/metrics` in Prometheus' text form.")] = True
+    log_format: Annotated[Literal["console", "json"], Meta(description="How log lines are written to stderr.")] = (
+        "console"
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important log line to write.")
+    ] = "info"
+    stop_deadline_s: Annotated[
+        float,
+        Meta(ge=0, le=300, description="At a stop, how long to wait for answers to what is in flight."),
+    ] = 10.0
+    uncertain_wait_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="How long a late answer or receipt may settle an uncertain message before the carrier's "
+            "`on_uncertain` decides. A carrier may have its own.",
+        ),
+    ] = 60.0
+    max_age_h: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=720,
+            description="How long after its first attempt a message is retried. A carrier may have its own.",
+        ),
+    ] = 24.0
+
+    @property
+    def node_name(self) -> str:
+        """`node`, or host name and process id where it is empty."""
+        return self.node or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: str | Path | None = None,
+) -> Settings:
+    """The settings of this process. ConfigError names what is wrong, where, and what is expected.
+
+    `flags` hold values by setting; None means not given. `file` is what `--config` names; without it the
+    environment may. `environ` defaults to the environment of the process.
+    """
+    known = options(Settings)
+    environ = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    path = file or environ.get(FILE_VARIABLE)
+    if path:
+        where = str(path)
+        for name, value in _toml(Path(path)).items():
+            if name not in known:
+                raise unknown(name, known, "setting", where)
+            values[name] = known[name].read(value, where)
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in known or variable != variable.upper():
+            names = [PREFIX + each.upper() for each in known]
+            raise _unknown_variable(variable, names)
+        values[name] = known[name].read_text(text, f"the environment ({variable})")
+    for name, flag in (flags or {}).items():
+        if flag is None:
+            continue
+        where = f"--{name.replace('_', '-')}"
+        values[name] = (
+            known[name].read_text(flag, where) if isinstance(flag, str) else known[name].read(flag, where)
+        )
+    settings = msgspec.convert(values, Settings)
+    if settings.role != "all" and settings.database.startswith("sqlite"):
+        raise ConfigError(
+            f"role {settings.role} needs a PostgreSQL database that the nodes share; one SQLite file belongs to "
+            "one process: use role all"
+        )
+    return settings
+
+
+def _unknown_variable(variable: str, names: list[str]) -> ConfigError:
+    text = str(unknown(variable.upper(), names, "setting", "the environment"))
+    return ConfigError(text.replace(f"'{variable.upper()}'", f"'{variable}'"))
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"settings file {path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"settings file {path} is no valid TOML: {error}") from error

@@ -1,0 +1,120 @@
+"""Carriers, as an operator deals with them: added, set, paused, removed. Running engines follow within seconds."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+
+from cooee.model.carrier import PASSWORD_MAX, CarrierRow, CarrierState, read_settings
+from cooee.model.clock import Clock
+from cooee.model.errors import ConfigError
+from cooee.store import carriers
+from cooee.store.database import Database, Tx
+from cooee.store.ids import Ids
+from cooee.store.secrets import Secrets
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+
+class Carriers:
+    """The use cases. Every method raises ConfigError with a sentence for a person, or a StoreError."""
+
+    def __init__(self, database: Database, ids: Ids, clock: Clock, secrets: Secrets) -> None:
+        self._database = database
+        self._ids = ids
+        self._clock = clock
+        self._secrets = secrets
+
+    async def add(self, name: str, kind: str, settings: Mapping[str, str], secret: str | None) -> CarrierRow:
+        """A new carrier, active at once. `settings` are texts; `secret` is its password, None for none."""
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"'{name}' is no carrier name: use up to 40 letters, digits and . _ -")
+        checked = read_settings(kind, settings, {})
+        sealed = self._seal(secret)
+        now = self._clock.now_ms()
+        carrier_id = await self._ids.exactly_one("carrier")
+
+        async def operation(tx: Tx) -> bool:
+            return await carriers.insert(tx, carrier_id, name, kind, checked, sealed, now)
+
+        if not await self._database.write(operation):
+            raise ConfigError(f"there is a carrier '{name}' already: change it with carrier set")
+        return await self.find(name)
+
+    async def set(self, name: str, changes: Mapping[str, str], secret: str | None = None) -> CarrierRow:
+        """Changes settings; an empty text takes one back to its default, a `secret` of None leaves the old one."""
+        sealed = self._seal(secret)
+
+        async def operation(tx: Tx) -> None:
+            carrier, old = await self._locked(tx, name)
+            settings = read_settings(carrier.kind, changes, carrier.settings)
+            await carriers.update(tx, carrier.id, settings, old if secret is None else sealed)
+
+        await self._database.write(operation)
+        return await self.find(name)
+
+    async def pause(self, name: str) -> bool:
+        """Gives it nothing more to send; its binds stay, for receipts. False when it was paused already."""
+        return await self._state(name, CarrierState.PAUSED)
+
+    async def resume(self, name: str) -> bool:
+        """Gives it messages again. False when it was active already."""
+        return await self._state(name, CarrierState.ACTIVE)
+
+    async def remove(self, name: str) -> None:
+        """Takes it out of service for good. What waits for it is dealt to the other carriers."""
+
+        async def operation(tx: Tx) -> None:
+            carrier, _ = await self._locked(tx, name)
+            await carriers.remove(tx, carrier)
+
+        await self._database.write(operation)
+
+    async def list(self) -> list[CarrierRow]:
+        """Every carrier that is not removed, by name, without its secret."""
+        rows = await self._database.read(lambda tx: carriers.all_carriers(tx, None))
+        return sorted((row for row in rows if row.state is not CarrierState.REMOVED), key=lambda row: row.name)
+
+    async def find(self, name: str) -> CarrierRow:
+        """One carrier with its secret."""
+
+        async def operation(tx: Tx) -> CarrierRow | None:
+            for row in await tx.all("all_carriers"):
+                if row[1] == name and row[3] != CarrierState.REMOVED:
+                    return carriers.carrier_of(row, self._secrets)
+            return None
+
+        found = await self._database.read(operation)
+        if found is None:
+            raise _missing(name, await self.list())
+        return found
+
+    async def _state(self, name: str, state: CarrierState) -> bool:
+        async def operation(tx: Tx) -> bool:
+            carrier, _ = await self._locked(tx, name)
+            return await carriers.set_state(tx, carrier.id, state)
+
+        return await self._database.write(operation)
+
+    async def _locked(self, tx: Tx, name: str) -> tuple[CarrierRow, str]:
+        found = await carriers.by_name(tx, name)
+        if found is None:
+            raise _missing(name, await carriers.all_carriers(tx, None))
+        return found
+
+    def _seal(self, secret: str | None) -> str:
+        if not secret:
+            return ""
+        if len(secret) > PASSWORD_MAX or not secret.isascii() or not secret.isprintable():
+            raise ConfigError(f"the password must be at most {PASSWORD_MAX} printable ASCII characters")
+        return self._secrets.encrypt(secret)
+
+
+def _missing(name: str, rows: Sequence[CarrierRow]) -> ConfigError:
+    names = sorted(row.name for row in rows if row.state is not CarrierState.REMOVED)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return ConfigError(f"there is no carrier '{name}': did you mean {near[0]}?")
+    known = f"known are {', '.join(names)}" if names else "there is none yet; add one with carrier add"
+    return ConfigError(f"there is no carrier '{name}': {known}")
