@@ -51,10 +51,8 @@ STATUS_WORD: dict[CampaignState, str] = {
 class BatchState(enum.IntEnum):
     """Numbers are stored; partial indexes name them."""
 
-    ACCEPTING = 0
-    """Its campaign is still being written."""
     HELD = 1
-    """Not to be claimed: scheduled, paused, suspended, or without a carrier."""
+    """Not to be claimed: still being accepted, scheduled, paused, suspended, or without a carrier."""
     READY = 2
     """May be claimed, in the order of `turn`."""
     DELAYED = 3

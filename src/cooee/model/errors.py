@@ -85,9 +85,7 @@ BAD_ACTION = Code(-910, 200, "{}", "Action is missing, or none of this resource'
 BAD_FIELD = Code(-911, 200, "Field '{}", "A field has the wrong type or form; the message names it.")
 NO_ORIGINATOR = Code(-920, 200, "Originator not specified", "Originator is missing or empty.")
 BAD_ORIGINATOR = Code(-921, 200, "Originator is not {}", "Not a valid sender, or not approved.")
-BAD_TIME = Code(
-    -922, 200, "TimeScheduled is not valid (YYYYMMDDHHMM)", "TimeScheduled is no local date and time."
-)
+BAD_TIME = Code(-922, 200, "TimeScheduled is not valid (YYYYMMDDHHMM)", "TimeScheduled is no local date and time.")
 TOO_LONG = Code(-923, 200, "Message is longer than 2000 characters", "More than 2000 UTF-16 code units.")
 NO_UNICODE = Code(
     -924, 200, "Account does not allow unicode messages", "The text needs UCS-2 and the account may not."
@@ -107,9 +105,7 @@ BAD_RANGE = Code(-950, 200, "Date range is not valid", "Days or dates are out of
 INTERNAL = Code(
     -990, 500, "Internal error (request {})", "A fault of ours, or an unknown outcome; the log holds the id."
 )
-UNAVAILABLE = Code(
-    -991, 503, "Temporarily unavailable, nothing was accepted", "The database is away; try again."
-)
+UNAVAILABLE = Code(-991, 503, "Temporarily unavailable, nothing was accepted", "The database is away; try again.")
 
 TABLE: tuple[Code, ...] = (
     SUCCESS, NO_DESTINATION, NO_TEXT, CREDITS_NOT_ALLOWED, CREDITS_INVALID, CREDITS_SHORT,

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 
 class MessageState(enum.IntEnum):
-    """Numbers are stored and rise. A recipient that still waits has no row and no state."""
+    """Numbers are stored and rise within an attempt. A recipient that still waits has no row and no state."""
 
+    SENDING = 0
+    """A retry of it is out and unanswered. (A first attempt that is out has no row yet.)"""
     RETRYING = 1
     """Refused for now; a retry batch holds it."""
     UNCERTAIN = 2

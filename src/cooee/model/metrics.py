@@ -24,7 +24,7 @@ COMMIT_SECONDS = Histogram(
     "Time from the first statement of a transaction to its commit",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
 )
-COMMIT_JOBS = Counter("cooee_commit_jobs_total", "Operations committed, by lane", ["lane"])
+COMMIT_JOBS = Counter("cooee_commit_jobs_total", "Operations committed")
 
 __all__ = [
     "ACCEPTED",

@@ -22,8 +22,10 @@ import structlog
 
 from cooee.model.clock import Clock
 from cooee.model.errors import StoreError, StoreUnavailable
+from cooee.model.metrics import COMMIT_JOBS, COMMIT_SECONDS
 from cooee.store.database import Lane, Operation, Row
 from cooee.store.queries import Query, load
+from cooee.store.refs import RefMemory
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -53,8 +55,11 @@ class SqliteTx:
 
     engine = "sqlite"
 
-    def __init__(self, connection: apsw.Connection, queries: dict[str, Query]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, queries: dict[str, Query], memory: RefMemory | None = None
+    ) -> None:
         self.connection = connection
+        self.memory = memory
         self._queries = queries
         self.hooks: list[Callable[[], None]] = []
 
@@ -155,6 +160,7 @@ class SqliteDatabase:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.queries = load("sqlite")
+        self.memory = RefMemory()
         self._clock = clock
         self._connection = open_connection(path)
         self._lanes: tuple[deque[_Job], ...] = tuple(deque() for _ in Lane)
@@ -248,7 +254,7 @@ class SqliteDatabase:
             connection.execute("BEGIN IMMEDIATE")
             while job is not None:
                 done.append(job)
-                tx = SqliteTx(connection, self.queries)
+                tx = SqliteTx(connection, self.queries, self.memory)
                 # The first job needs no savepoint: if it fails, the transaction holds nothing else.
                 name = f"job{len(done)}" if len(done) > 1 else ""
                 if name:
@@ -275,6 +281,8 @@ class SqliteDatabase:
                 with self._wake:
                     job = self._pop()
             connection.execute("COMMIT")
+            COMMIT_SECONDS.observe(self._clock.monotonic() - started)
+            COMMIT_JOBS.inc(len(done))
         except Exception as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

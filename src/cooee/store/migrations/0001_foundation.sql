@@ -71,7 +71,8 @@ CREATE TABLE campaign (
     concat_ref            INTEGER NOT NULL,
     reference             TEXT,
     created_at            BIGINT NOT NULL,
-    due_at                BIGINT,                   -- NULL: at once
+    due_at                BIGINT,                   -- as asked for; NULL: at once
+    wake_at               BIGINT,                   -- when the scheduler looks: due, or when the window opens
     started_at            BIGINT,
     stopped_at            BIGINT,                   -- since when it is paused
     finished_at           BIGINT,
@@ -85,7 +86,7 @@ CREATE TABLE campaign (
 );
 CREATE INDEX campaign_id ON campaign (id);
 CREATE INDEX campaign_open ON campaign (state, id) WHERE state IN (0, 2, 3);
-CREATE INDEX campaign_due ON campaign (due_at) WHERE state = 1;
+CREATE INDEX campaign_wake ON campaign (wake_at) WHERE state = 1;
 CREATE INDEX campaign_reference ON campaign (account_id, reference) WHERE reference IS NOT NULL;
 
 -- Up to about 500 recipients that travel together: one carrier, the same credits each. `numbers` is a packed,
@@ -105,7 +106,6 @@ CREATE TABLE batch (
     not_before   BIGINT,
     first_at     BIGINT,                            -- when its recipients were first tried
     expires_at   BIGINT,                            -- nothing is tried after this
-    held_at      BIGINT,                            -- since when it may not move, so that it does not age
     owner        BIGINT,                            -- the engine that has it out
     epoch        BIGINT NOT NULL,
     marked       INTEGER NOT NULL,
@@ -144,7 +144,9 @@ CREATE TABLE message (
     -- [postgres]
 ) PARTITION BY RANGE (campaign_id);
 -- [both]
-CREATE INDEX message_uncertain ON message (carrier_id, destination) WHERE state = 2;
+CREATE INDEX message_uncertain ON message (account_id, campaign_id, destination) WHERE state = 2;
+CREATE INDEX message_doubt ON message (carrier_id, destination) WHERE state = 2;
+CREATE INDEX message_retrying ON message (account_id, campaign_id, destination) WHERE state = 1;
 
 -- Attempts before the one in `message`: only where an uncertain recipient was sent again.
 CREATE TABLE attempt (
@@ -194,8 +196,9 @@ CREATE TABLE orphan_receipt (
     id_3        TEXT,
     handset     BIGINT,
     originator  TEXT NOT NULL,
-    state       SMALLINT NOT NULL,                  -- smpp/receipt.py
+    kind        SMALLINT NOT NULL,                  -- 0 still open, 1 delivered, 2 failed
     error       TEXT NOT NULL,
+    code        BIGINT NOT NULL,
     at          BIGINT NOT NULL
 );
 CREATE INDEX orphan_receipt_1 ON orphan_receipt (carrier_id, id_1);

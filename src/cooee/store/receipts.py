@@ -1,0 +1,225 @@
+"""Receipts find their messages; those that find none are kept, and joined as soon as their match is there.
+
+Recording an answer and receiving its receipt are two transactions that may overlap on PostgreSQL, and then each
+misses the other's row. So both run the same join, and each runs it again after its commit (`rejoin`); a sweep
+does it for whatever is left. On SQLite, where writes are one after the other, the second look finds nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cooee.store.database import Database, Lane, Row, Tx
+from cooee.store.refs import KEPT_MS, Ref, find_refs
+
+OPEN, DELIVERED, FAILED = 0, 1, 2
+"""What a receipt says: not final yet, delivered, failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A receipt as the store needs it.
+
+    `ids` are the canonical readings of its id, likeliest first; `handset` its source as an MSISDN, None if it is
+    none; `originator` its destination; `error` what the carrier wrote, `code` what DRStatus shows for it.
+    """
+
+    ids: tuple[str, ...]
+    handset: int | None
+    originator: str
+    kind: int
+    error: str
+    code: int
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of a group of receipts."""
+
+    matched: int = 0
+    orphaned: int = 0
+    settled: int = 0
+    campaigns: set[tuple[int, int]] | None = None
+
+
+def agrees(handset: int | None, destination: int) -> bool:
+    """Whether a receipt's source can be this recipient: SMSCs write it in national form, or with a prefix."""
+    if handset is None or handset == destination:
+        return True
+    ours, theirs = str(destination), str(handset)
+    return len(theirs) >= 6 and (ours.endswith(theirs) or theirs.endswith(ours))
+
+
+def same_originator(ours: str, theirs: str) -> bool:
+    """Whether a receipt's destination is the originator that a message was sent from."""
+    a, b = ours.lstrip("+0").casefold(), theirs.lstrip("+0").casefold()
+    return a == b or (a.isdigit() and b.isdigit() and len(b) >= 6 and (a.endswith(b) or b.endswith(a)))
+
+
+def pick(receipt: Incoming, refs: dict[str, list[Ref]]) -> Ref | None:
+    """The newest message that one of the receipt's ids stands for and whose destination agrees."""
+    for smsc_id in receipt.ids:
+        best: Ref | None = None
+        for ref in refs.get(smsc_id, ()):
+            if agrees(receipt.handset, ref[4]) and (best is None or ref[1] > best[1]):
+                best = ref
+        if best is not None:
+            return best
+    return None
+
+
+async def apply(tx: Tx, carrier_id: int, receipts: Sequence[Incoming], now: int) -> Applied:
+    """Joins receipts into their messages; unmatched ones settle an uncertain recipient, or become orphans."""
+    refs = await find_refs(tx, carrier_id, list({r.ids[0] for r in receipts if r.ids}), now)
+    others = {i for r in receipts if pick(r, refs) is None for i in r.ids[1:]} - refs.keys()
+    if others:
+        refs |= await find_refs(tx, carrier_id, list(others), now)
+    matched: list[tuple[Ref, Incoming]] = []
+    unmatched: list[Incoming] = []
+    for receipt in receipts:
+        ref = pick(receipt, refs)
+        if ref is None:
+            unmatched.append(receipt)
+        else:
+            matched.append((ref, receipt))
+    done = Applied(matched=len(matched), campaigns={(ref[2], ref[3]) for ref, _ in matched})
+    await _join(tx, matched, now)
+    if unmatched:
+        left = await _settle_uncertain(tx, carrier_id, unmatched, now)
+        done.settled = len(unmatched) - len(left)
+        done.orphaned = len(left)
+        await tx.many("add_orphans", [_orphan_row(receipt) for receipt in left], carrier_id=carrier_id, now=now)
+    return done
+
+
+def _orphan_row(receipt: Incoming) -> Row:
+    ids = [*receipt.ids[:3], *[None] * (3 - len(receipt.ids[:3]))]
+    return (
+        ids[0] or "",
+        ids[1],
+        ids[2],
+        receipt.handset,
+        receipt.originator,
+        receipt.kind,
+        receipt.error,
+        receipt.code,
+    )
+
+
+def _incoming(row: Row) -> Incoming:
+    ids = tuple(text for text in row[1:4] if text)
+    return Incoming(ids, row[4], row[5], row[6], row[7], row[8])
+
+
+async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> None:
+    """One UPDATE for all: part masks are joined, states follow."""
+    masks: dict[tuple[int, int, int, int], list[object]] = {}
+    for ref, receipt in matched:
+        if receipt.kind == OPEN:
+            continue
+        key = (ref[2], ref[3], ref[4], ref[6])
+        entry = masks.get(key)
+        if entry is None:
+            entry = masks[key] = [0, 0, 0, None]
+        bit = 1 << ref[5]
+        if receipt.kind == DELIVERED:
+            entry[0] = int(entry[0]) | bit  # type: ignore[call-overload]
+        else:
+            entry[1] = int(entry[1]) | bit  # type: ignore[call-overload]
+            entry[2], entry[3] = receipt.code, receipt.error
+    rows: list[Row] = [(*key, *entry) for key, entry in masks.items()]
+    if tx.engine == "postgres":
+        rows.sort(key=lambda row: tuple(row[:4]))
+    changed = await tx.many("apply_receipts", rows, now=now)
+    if changed == len(rows):
+        return
+    newer = await tx.many_all("newer_attempts", [row[:4] for row in rows])
+    if not newer:
+        return
+    keys = {tuple(row) for row in newer}
+    late = [row for row in rows if tuple(row[:4]) in keys]
+    await tx.many("apply_to_attempts", [row[:6] for row in late])
+    await tx.many("raise_by_attempts", sorted({(row[0], row[1], row[2]) for row in late}), now=now)
+
+
+async def _settle_uncertain(tx: Tx, carrier_id: int, stray: Sequence[Incoming], now: int) -> list[Incoming]:
+    """A stray receipt that agrees with exactly one uncertain recipient settles it; returns the others.
+
+    A long message has a receipt a part: it is settled once as many strays agree with it as it has parts.
+    """
+    if await tx.one("any_uncertain", carrier_id=carrier_id) is None:
+        return list(stray)
+    by_handset: dict[int, list[Incoming]] = {}
+    for receipt in stray:
+        if receipt.handset is not None:
+            by_handset.setdefault(receipt.handset, []).append(receipt)
+    candidates: dict[int, list[Row]] = {}
+    for row in await tx.many_all("uncertain_to", [(handset,) for handset in by_handset], carrier_id=carrier_id):
+        candidates.setdefault(row[0], []).append(row)
+    settled: list[tuple[int, int, int, int]] = []
+    matched: list[tuple[Ref, Incoming]] = []
+    used: set[int] = set()
+    for handset, receipts in by_handset.items():
+        fits = [r for r in candidates.get(handset, ()) if same_originator(r[5], receipts[0].originator)]
+        if len(fits) != 1 or len(receipts) < fits[0][4]:
+            continue
+        destination, account_id, campaign_id, attempt, parts, _ = fits[0]
+        settled.append((account_id, campaign_id, destination, attempt))
+        for part, receipt in enumerate(receipts[:parts]):
+            matched.append((("", now, account_id, campaign_id, destination, part, attempt), receipt))
+            used.add(id(receipt))
+    await tx.many("settle_uncertain", sorted(settled), now=now)
+    await _join(tx, matched, now)
+    return [receipt for receipt in stray if id(receipt) not in used]
+
+
+async def join_orphans(tx: Tx, carrier_id: int, refs: Sequence[Ref], now: int) -> int:
+    """Receipts that came before the ids that this transaction records; how many were waiting."""
+    if not refs or await tx.one("any_orphan", carrier_id=carrier_id) is None:
+        return 0
+    rows = await tx.many_all("orphans_for", [(ref[0],) for ref in refs], carrier_id=carrier_id)
+    known: dict[str, list[Ref]] = {}
+    for ref in refs:
+        known.setdefault(ref[0], []).append(ref)
+    found = [(row[0], pick(_incoming(row), known), _incoming(row)) for row in rows]
+    matched = [(ref, receipt) for _, ref, receipt in found if ref is not None]
+    await _join(tx, matched, now)
+    await tx.many("drop_orphans", [(number,) for number, ref, _ in found if ref is not None])
+    return len(matched)
+
+
+async def rejoin(database: Database, carrier_id: int, refs: Sequence[Ref], now: int) -> None:
+    """The second look after a commit, for stores where two transactions may overlap."""
+    if database.engine == "sqlite" or not refs:
+        return
+
+    async def waiting(tx: Tx) -> bool:
+        return await tx.one("any_orphan", carrier_id=carrier_id) is not None
+
+    if await database.read(waiting):
+        await database.write(lambda tx: join_orphans(tx, carrier_id, refs, now), Lane.RECEIPTS)
+
+
+async def sweep_orphans(tx: Tx, after: int, now: int) -> int | None:
+    """Tries a page of orphans again, and forgets those past their time; where to go on, or None at the end."""
+    rows = await tx.all("orphan_page", after=after)
+    if not rows:
+        await tx.run("drop_old_orphans", before=now - KEPT_MS)
+        return None
+    by_carrier: dict[int, list[Row]] = {}
+    for row in rows:
+        by_carrier.setdefault(row[9], []).append(row)
+    for carrier_id, orphans in by_carrier.items():
+        pairs = [(row[0], _incoming(row)) for row in orphans]
+        ids = {smsc_id for _, receipt in pairs for smsc_id in receipt.ids}
+        refs = await find_refs(tx, carrier_id, sorted(ids), now)
+        matched = [(number, pick(receipt, refs), receipt) for number, receipt in pairs]
+        await _join(tx, [(ref, receipt) for _, ref, receipt in matched if ref is not None], now)
+        done = [(number,) for number, ref, _ in matched if ref is not None]
+        stray = {id(receipt): number for number, ref, receipt in matched if ref is None}
+        left = await _settle_uncertain(tx, carrier_id, [r for _, ref, r in matched if ref is None], now)
+        kept = {stray[id(receipt)] for receipt in left}
+        done += [(number,) for number in stray.values() if number not in kept]
+        await tx.many("drop_orphans", done)
+    return int(rows[-1][0])
