@@ -11,6 +11,7 @@ from cooee.model.clock import ManualClock, SystemClock
 from cooee.model.errors import ConfigError
 from cooee.smpp.codes import CommandStatus, Tag
 from cooee.smpp.pdu import (
+    AlertNotification,
     BindReceiver,
     BindReceiverResp,
     BindTransceiver,
@@ -20,6 +21,7 @@ from cooee.smpp.pdu import (
     EnquireLink,
     EnquireLinkResp,
     GenericNack,
+    Outbind,
     Pdu,
     SubmitSmResp,
     Unbind,
@@ -67,6 +69,7 @@ def test_credentials() -> None:
             # The same connection may try again.
             assert status(await peer.bind(system_id="acme", password="secret")) == 0
             assert smsc.stats()["binds_refused"] == 2
+            assert "secret" not in repr(smsc.config)
 
     asyncio.run(main())
 
@@ -159,6 +162,8 @@ def test_a_pdu_that_makes_no_sense_is_answered_and_the_link_goes_on() -> None:
             assert (answer.sequence, answer.status) == (6, CommandStatus.ESME_RINVSRCADR)
             peer.send_raw(pack(">IIII", 17, 3, 0, 7) + b"x")
             assert (await peer.next(Pdu)).sequence == 7
+            # Requests that only an SMSC makes have no answer either.
+            peer.send(Outbind(9, system_id="x"), AlertNotification(10))
             # An answer to nothing, known or not, is not answered.
             peer.send_raw(pack(">IIII", 16, 0x80007777, 0, 5) + pack(">IIII", 16, 0x80000000, 0, 5))
             assert (await peer.submit()).status == 0
@@ -217,7 +222,8 @@ def test_the_smsc_asks_a_silent_bind_and_closes_a_dead_one() -> None:
             peer = await bound(smsc)
             clock.advance(31)
             peer.send(EnquireLinkResp((await peer.next(EnquireLink)).sequence))
-            await asyncio.sleep(0.05)
+            peer.send(EnquireLink(500))
+            await peer.next(EnquireLinkResp)
             clock.advance(31)
             await peer.next(EnquireLink)
             clock.advance(31)

@@ -22,7 +22,7 @@ def test_silence(kind: str) -> None:
             assert smsc.stats()["silent"]
             peer.send(peer.message(), EnquireLink(90))
             clock.advance(29)
-            await peer.quiet()
+            await peer.quiet(0.2)
             # The receipt of what was sent before comes when the silence ends.
             clock.advance(1.1)
             assert (await peer.delivered()).short_message.startswith(b"id:1 ")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cooee.model.clock import ManualClock
 from cooee.model.segments import segment
 from cooee.smpp.codes import ESM_UDHI, Tag
-from cooee.smpp.pdu import QuerySm, QuerySmResp, SubmitSm
+from cooee.smpp.pdu import CancelSm, CancelSmResp, QuerySm, QuerySmResp, SubmitSm
 from cooee.smpp.smsc import HandsetState
 from cooee.smpp.smsc.handsets import Raw, decoded, joined
 from cooee.smpp.smsc.submits import WHOLE, Part, Shape, part_of_udh, split_udh
@@ -147,6 +147,30 @@ def test_messages_wait_for_a_handset_that_is_off(then: HandsetState) -> None:
             assert [t.text for t in smsc.inbox(TO)] == (["wait"] if delivered else [])
             assert smsc.stats()["held"] == 0
             assert smsc.stats()["accepted"] == 1
+
+    asyncio.run(main())
+
+
+def test_a_message_that_waits_for_its_handset_can_be_cancelled() -> None:
+    async def main() -> None:
+        async with running() as smsc:
+            peer = await bound(smsc)
+            smsc.handset(TO, "off")
+            first = (await peer.submit(to=TO)).message_id
+            await peer.submit(to=TO, source="other")
+            await peer.submit(to=TO)
+            peer.send(CancelSm(50, message_id=first))
+            assert (await peer.next(CancelSmResp)).status == 0
+            assert b"id:1 " in (await peer.delivered()).short_message
+            peer.send(QuerySm(51, message_id=first))
+            assert (await peer.next(QuerySmResp)).message_state == 4
+            peer.send(CancelSm(52, source_addr="61411", destination_addr=TO))
+            assert (await peer.next(CancelSmResp)).status == 0
+            assert b"id:3 " in (await peer.delivered()).short_message
+            smsc.handset(TO, "full")
+            assert b"id:2 sub:001 dlvrd:000" in (await peer.delivered()).short_message
+            await peer.quiet()
+            assert smsc.stats()["held"] == 0
 
     asyncio.run(main())
 

@@ -323,6 +323,24 @@ def test_shapes_that_alternate_are_read_right() -> None:
     asyncio.run(main())
 
 
+def test_thousands_of_originators_are_told_apart() -> None:
+    async def main() -> None:
+        async with running(receipt_form="text") as smsc:
+            peer = await bound(smsc)
+            sources = [f"S{number}" for number in range(2500)]
+            peer.send(*(peer.message(to="614", source=source) for source in sources))
+            for _ in sources:
+                assert (await peer.next(SubmitSmResp)).status == 0
+            assert [(await peer.delivered()).destination_addr for _ in sources] == sources
+            # The last ones are still known to belong to this ESME.
+            other = await bound(smsc, "aaa")
+            smsc.reply("614", "S2499", "to the tester")
+            assert (await peer.delivered()).short_message == b"to the tester"
+            await other.quiet()
+
+    asyncio.run(main())
+
+
 def test_data_sm() -> None:
     async def main() -> None:
         async with running() as smsc:

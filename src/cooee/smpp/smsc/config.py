@@ -122,6 +122,11 @@ class SmscConfig(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     journal_receipts: Annotated[bool, Meta(description="Journal receipts and their answers as well.")] = False
 
+    def __repr__(self) -> str:
+        # Without the credentials: passwords must not reach a log.
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "credentials")
+        return f"SmscConfig({', '.join(shown)})"
+
 
 FIXED = frozenset({"host", "port", "control_port", "seed", "ids", "first_id", "journal", "history", "system_id"})
 """What holds from start to stop."""

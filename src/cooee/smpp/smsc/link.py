@@ -192,9 +192,9 @@ class Link(asyncio.Protocol):
             self._smsc.acknowledged(self.esme, done, refused, self._name)
 
     @property
-    def unanswered(self) -> list[Delivery]:
-        """What was sent and is not acknowledged."""
-        return list(self._pending.values())
+    def unanswered(self) -> int:
+        """How many deliver_sm were sent and are not acknowledged."""
+        return len(self._pending)
 
     # Everything else
 
@@ -325,6 +325,7 @@ class Link(asyncio.Protocol):
             if config.bind_timeout and now - self._opened > config.bind_timeout:
                 self.close()
             return
+        self._forget_answered()
         if config.ack_timeout:
             self._give_up(self.esme, now - config.ack_timeout)
         if config.enquire_link and now - self._heard > config.enquire_link:
@@ -333,6 +334,12 @@ class Link(asyncio.Protocol):
                 self.write([encode(EnquireLink(self._next()))])
             elif now - self._heard > 2 * config.enquire_link:
                 self.cut(None)
+
+    def _forget_answered(self) -> None:
+        # Deliveries are pending in the order of the writes, so all writes before the oldest one's are done.
+        oldest = next(iter(self._pending), None)
+        while self._writes and (oldest is None or not self._writes[0][1] <= oldest < self._writes[0][2]):
+            self._writes.popleft()
 
     def _give_up(self, esme: Esme, before: float) -> None:
         writes = self._writes

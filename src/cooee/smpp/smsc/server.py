@@ -60,11 +60,13 @@ class Smsc:
         self._alone.set()
         self._numbers = 0
         self._references = 0
+        self._mo_open = 0
         self._unrouted: deque[MoPart] = deque(maxlen=_MAX_UNROUTED)
         self._answers: deque[tuple[float, Link, list[bytes]]] = deque()
         self._silent_until: float | None = None
         self._submits: Submits = "ignore"
         self._hushed: list[tuple[Link, list[bytes]]] = []
+        self._stopped = False
         self._server: asyncio.Server | None = None
         self._control: ControlServer | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -97,6 +99,7 @@ class Smsc:
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     await self._alone.wait()
+        self._stopped = True
         for link in list(self._links):
             link.cut(None)
         await self._alone.wait()
@@ -116,6 +119,8 @@ class Smsc:
         self.counts["connections"] += 1
         self._links.add(link)
         self._alone.clear()
+        if self._stopped:
+            link.cut(None)
 
     def closed(self, link: Link) -> None:
         """A connection has gone."""
@@ -133,7 +138,12 @@ class Smsc:
         self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
-        now = self.clock.monotonic()
+        try:
+            self._pass(self.clock.monotonic())
+        finally:
+            self._arm()
+
+    def _pass(self, now: float) -> None:
         if self._silent_until is not None and now >= self._silent_until:
             self.speak()
         touched: dict[Esme, None] = {}
@@ -147,7 +157,6 @@ class Smsc:
             self.send(link, answers)
         for link in list(self._links):
             link.watch(now)
-        self._arm()
 
     # What links ask
 
@@ -219,6 +228,7 @@ class Smsc:
         acked = sum(map(is_receipt, done))
         self.counts["receipts_acked"] += acked
         self.counts["mo_acked"] += len(done) - acked
+        self._mo_open -= len(done) - acked
         if refused:
             self.counts["deliveries_refused"] += len(refused)
             again = [delivery for delivery, _ in refused]
@@ -309,7 +319,10 @@ class Smsc:
         else:
             esme = self.intake.routes.get(to.encode("latin-1")) or self._any_receiver()
         self.counts["mo"] += len(parts)
+        self._mo_open += len(parts)
         if esme is None:
+            # Nobody to give them to: the oldest go first when they are too many.
+            self._mo_open -= max(0, len(self._unrouted) + len(parts) - _MAX_UNROUTED)
             self._unrouted.extend(parts)
         else:
             esme.ready.extend(parts)
@@ -327,9 +340,9 @@ class Smsc:
     def stats(self) -> dict[str, Any]:
         """Counters since the start or the last reset, and what is there now."""
         intake, counts = self.intake.counts, self.counts
-        ready = [delivery for esme in self._esmes.values() for delivery in esme.ready]
-        unanswered = [delivery for link in self._links for delivery in link.unanswered]
-        receipts = sum(map(is_receipt, ready)) + sum(map(is_receipt, unanswered))
+        pending = len(self.schedule) + len(self._unrouted)
+        pending += sum(len(esme.ready) for esme in self._esmes.values())
+        pending += sum(link.unanswered for link in self._links)
         return {
             "connections": counts["connections"],
             "connections_open": len(self._links),
@@ -342,12 +355,12 @@ class Smsc:
             "receipts_planned": intake["receipts_planned"],
             "receipts_sent": counts["receipts_sent"],
             "receipts_acked": counts["receipts_acked"],
-            "receipts_pending": len(self.schedule) + receipts,
+            "receipts_pending": pending - self._mo_open,
             "receipts_lost": intake["receipts_lost"],
             "mo": counts["mo"],
             "mo_sent": counts["mo_sent"],
             "mo_acked": counts["mo_acked"],
-            "mo_pending": len(ready) + len(unanswered) - receipts + len(self._unrouted),
+            "mo_pending": self._mo_open,
             "deliveries_refused": counts["deliveries_refused"],
             "bad_pdus": counts["bad_pdus"],
             "held": self.intake.held(),
