@@ -404,6 +404,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=400)
 @given(st.lists(json_values, max_size=25), st.integers(1, 40), st.booleans(), st.sampled_from([None, 1]))
 def test_an_array_is_cut_between_its_elements(
     values: list[object], size: int, as_view: bool, indent: int | None
@@ -412,6 +413,21 @@ def test_an_array_is_cut_between_its_elements(
     chunks = list(split_json_array(memoryview(raw) if as_view else raw, size))
     found = [value for chunk in chunks for value in msgspec.json.decode(b"[" + chunk + b"]")]
     assert found == values
+
+
+@pytest.mark.parametrize("value", [["},"], {"a": "],"}, ["a\\", 1], "\\,", '",', [[","], ","]])
+def test_a_window_that_ends_within_a_string_of_an_element_cuts_nothing(value: object) -> None:
+    raw = json.dumps([value, value, 1]).encode()
+    for size in range(1, len(raw)):
+        chunks = split_json_array(raw, size)
+        assert [item for chunk in chunks for item in json.loads(b"[" + chunk + b"]")] == [value, value, 1]
+
+
+def test_one_string_of_many_commas_is_one_element() -> None:
+    long = ",".join(str(61400000000 + step) for step in range(100_000))
+    chunks = list(split_json_array(json.dumps(["1", long, "2"]).encode()))
+    assert [json.loads(chunk) for chunk in chunks[1:2]] == [long]
+    assert (chunks[0], chunks[-1].strip(), len(chunks)) == (b'"1"', b'"2"', 3)
 
 
 def test_chunks_are_about_as_long_as_asked() -> None:

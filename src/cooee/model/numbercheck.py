@@ -39,7 +39,8 @@ _PLAIN = re.compile(
     rb"""(?:,[ \t\r\n]*+(?:"\+?[0-9]++"|[1-9][0-9]*+)[ \t\r\n]*+)*+"""
 )
 _INTEGERS = msgspec.json.Decoder(list[int])
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+# A string may be cut off by the end of the window: what is in it is no structure all the same.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -315,9 +316,9 @@ def _last_comma(window: bytes) -> int:
     """Where the last comma between elements stands in a text that begins with an element; -1 for none."""
     if b"\\" not in window and b"[" not in window and b"{" not in window:
         cut = window.rfind(b",")
-        # A comma behind an odd number of quotes is inside a string.
+        # A comma behind an odd number of quotes is inside the string that the last of them opens.
         while cut >= 0 and window.count(b'"', 0, cut) % 2:
-            cut = window.rfind(b",", 0, cut)
+            cut = window.rfind(b",", 0, window.rfind(b'"', 0, cut))
         return cut
     depth, cut = 0, -1
     for found in _STRUCTURE.finditer(window):
