@@ -317,7 +317,10 @@ class Accounts:
         """Credits left."""
 
         async def operation(tx: Tx) -> int:
-            return int((await _summary(tx, account.id))[0])
+            row = await tx.one("account_credits", id=account.id)
+            if row is None:
+                raise LookupError(f"account {account.id} is gone")
+            return int(row[0])
 
         return await self._database.read(operation)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from cooee.model.account import Account
 from cooee.model.message import MessageState
@@ -21,7 +21,7 @@ class Reports:
 
     async def settled(
         self, account: Account, campaign_id: int, destination: int | None = None
-    ) -> AsyncIterator[list[Row]]:
+    ) -> AsyncGenerator[list[Row], None]:
         """Pages of (destination, state, changed_at UTC ms, code) of what has a final result, destinations rising.
 
         Every page is one short read, and rows never leave the list, so that a slow client neither holds a

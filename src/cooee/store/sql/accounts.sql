@@ -27,6 +27,9 @@ FROM account a LEFT JOIN account p ON p.id = a.parent_id ORDER BY a.name;
 SELECT a.credits, p.name, a.suspended_at FROM account a LEFT JOIN account p ON p.id = a.parent_id
 WHERE a.id = :id;
 
+-- name: account_credits
+SELECT credits FROM account WHERE id = :id;
+
 -- name: set_account
 -- Writes every setting that a person may change; the caller read the row in the same transaction.
 UPDATE account SET zone = :zone, country = :country, allow_unicode = :allow_unicode, allow_long = :allow_long,

@@ -1,0 +1,264 @@
+"""The HTTP door: raw ASGI, one flat table of resources (wire contract §1).
+
+Checks come in this order, and the first that fails answers: path, method, authentication, size, JSON, Action, and
+then what the resource itself asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from cooee.model.clock import Clock
+from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, ApiError
+from cooee.model.metrics import REQUESTS
+from cooee.service.accounts import Accounts
+from cooee.service.recipients import LARGE, Recipients
+from cooee.service.reports import Reports
+from cooee.web import account, campaign, delivery, health
+from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
+from cooee.web.cors import Cors
+from cooee.web.request import Answer, CampaignActions, Fields, Handler, Request, Services
+from cooee.web.respond import (
+    NO_CONTENT,
+    Header,
+    Refusal,
+    Send,
+    Streamed,
+    encode,
+    refusal_of,
+    send_bytes,
+    send_streamed,
+)
+
+log = structlog.get_logger()
+
+Scope = MutableMapping[str, Any]
+MAX_KEY = 255
+LINGER_S = 5.0
+"""How long a client that sends too much is listened to, so that it reads the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What an operator may set. `cors_origins` are origins such as https://example.org, or `*` for any."""
+
+    body_limit: int = 64 * 1024 * 1024
+    cors_origins: tuple[str, ...] = ()
+    error_http_status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One name under /api: either what its actions call, or one handler; perhaps another for GET."""
+
+    name: str
+    actions: Mapping[str, Handler] | None = None
+    handler: Handler | None = None
+    get: Handler | None = None
+    may_be_empty: bool = False
+
+    @property
+    def methods(self) -> str:
+        """For the Allow header."""
+        return "GET, POST" if self.get else "POST"
+
+
+RESOURCES = (
+    Resource(
+        "campaign",
+        actions={
+            "create": campaign.create,
+            "status": campaign.status,
+            "pause": campaign.pause,
+            "unpause": campaign.unpause,
+            "delete": campaign.delete,
+        },
+    ),
+    Resource("drstatus", handler=delivery.delivery_status),
+    Resource("retrieveusersettings", handler=account.user_settings, may_be_empty=True),
+    Resource("credits", actions={"add": account.add_credits}, get=account.balance),
+)
+_BY_PATH = {f"/api/{resource.name}{slash}": resource for resource in RESOURCES for slash in ("", "/")}
+
+
+def find_resource(path: str) -> Resource | None:
+    """The resource of a path, in any case and with or without a slash at its end."""
+    return _BY_PATH.get(path) or _BY_PATH.get(path.lower())
+
+
+class Api:
+    """The ASGI application of the REST API, with /healthz, /readyz and /metrics.
+
+    `readiness` tells whether this process does its work, and the reasons if not.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        campaigns: CampaignActions,
+        reports: Reports,
+        clock: Clock,
+        settings: ApiSettings,
+        readiness: Callable[[], tuple[bool, dict[str, Any]]],
+        metrics: bool = True,
+    ) -> None:
+        self._recipients = Recipients()
+        self._services = Services(accounts, campaigns, reports, self._recipients, clock)
+        self._authenticate = accounts.authenticate
+        self._settings = settings
+        self._cors = Cors(settings.cors_origins)
+        self._pages = health.Pages(readiness, metrics=metrics)
+        self._places = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._counters: dict[tuple[str, int], Any] = {}
+
+    def close(self) -> None:
+        """Ends the thread that checks large lists."""
+        self._recipients.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            path: str = scope["path"]
+            resource = find_resource(path)
+            if resource is not None:
+                await self._answer(resource, scope, receive, send)
+            elif path.lower() == "/api" or path.lower().startswith("/api/"):
+                refusal = refusal_of(ApiError(NO_RESOURCE), 200)
+                self._count("none", refusal.code)
+                await send_bytes(send, refusal.status, refusal.body)
+            else:
+                await self._pages.answer(scope["method"], path, send)
+        elif kind == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer(self, resource: Resource, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        extra: tuple[Header, ...] = ()
+        if self._cors.active:
+            origin = headers.get(b"origin")
+            extra = self._cors.headers(origin)
+            if scope["method"] == "OPTIONS" and self._cors.names(origin):
+                await send_bytes(send, NO_CONTENT, b"", (*extra, *self._cors.preflight(resource.methods)))
+                return
+        room = Room(self._places)
+        try:
+            answer = await self._carry_out(resource, scope, headers, receive, room)
+        except Disconnected:
+            return
+        except Exception as error:
+            await self._refuse(resource, error, extra, receive, send)
+            return
+        finally:
+            room.leave()
+        self._count(resource.name, 0)
+        if isinstance(answer, Streamed):
+            await send_streamed(send, answer, extra)
+        else:
+            await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)
+
+    async def _carry_out(
+        self, resource: Resource, scope: Scope, headers: dict[bytes, bytes], receive: Receive, room: Room
+    ) -> Answer:
+        method: str = scope["method"]
+        if method != "POST" and not (method == "GET" and resource.get):
+            raise ApiError(BAD_METHOD)
+        authorization = headers.get(b"authorization")
+        client = scope.get("client")
+        who = await self._authenticate(
+            None if authorization is None else authorization.decode("latin-1"), client[0] if client else ""
+        )
+        if resource.get is not None and method == "GET":
+            return await resource.get(self._services, Request(who, Fields({}), None, "", room.leave))
+        body = await read_body(receive, self._settings.body_limit, headers.get(b"content-length"), room)
+        split = partial(split_fields, body, may_be_empty=resource.may_be_empty)
+        large = len(body) > LARGE
+        fields = Fields(await self._recipients.aside(split) if large else split())
+        handler = resource.handler or _action(resource, fields)
+        key = digest = None
+        if handler is campaign.create and (key := _idempotency_key(headers)) is not None:
+            digest = await self._recipients.aside(partial(_digest, body)) if large else _digest(body)
+        del body, split
+
+        def release() -> None:
+            fields.clear()
+            room.leave()
+
+        return await handler(self._services, Request(who, fields, key, digest or "", release))
+
+    async def _refuse(
+        self, resource: Resource, error: Exception, extra: tuple[Header, ...], receive: Receive, send: Send
+    ) -> None:
+        refusal = refusal_of(error, self._settings.error_http_status)
+        self._count(resource.name, refusal.code)
+        if refusal.code == BAD_METHOD.code:
+            extra = (*extra, (b"allow", resource.methods.encode()))
+        if refusal.code == TOO_LARGE.code:
+            await self._refuse_large(refusal, extra, receive, send)
+        else:
+            await send_bytes(send, refusal.status, refusal.body, (*refusal.headers, *extra))
+
+    async def _refuse_large(
+        self, refusal: Refusal, extra: tuple[Header, ...], receive: Receive, send: Send
+    ) -> None:
+        """Answers at once and closes; who is cut off while sending would never see the answer."""
+
+        async def lingering(message: MutableMapping[str, Any]) -> None:
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            await drain(receive, self._settings.body_limit, LINGER_S)
+            await send({"type": "http.response.body", "body": b""})
+
+        await send_bytes(lingering, refusal.status, refusal.body, (*refusal.headers, *extra))
+
+    def _count(self, resource: str, code: int) -> None:
+        counter = self._counters.get((resource, code))
+        if counter is None:
+            counter = self._counters[resource, code] = REQUESTS.labels(resource, str(code))
+        counter.inc()
+
+
+def _action(resource: Resource, fields: Fields) -> Handler:
+    action = fields.text("Action")
+    if not action:
+        raise ApiError(BAD_ACTION, "Action not specified")
+    handler = (resource.actions or {}).get(action.lower())
+    if handler is None:
+        raise ApiError(BAD_ACTION, f"Unknown action '{action[:40]}'")
+    return handler
+
+
+def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:
+    raw = headers.get(b"idempotency-key", b"").strip()
+    if not raw:
+        return None
+    try:
+        key = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        key = raw.decode("latin-1")
+    if len(key) > MAX_KEY or "\0" in key:
+        raise ApiError.field("Idempotency-Key", f"must be text of at most {MAX_KEY} characters")
+    return key
+
+
+def _digest(body: Buffer) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

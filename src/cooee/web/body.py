@@ -1,0 +1,194 @@
+"""Request bodies: received up to a limit, decoded as far as needed (wire contract §1).
+
+A body is split into its fields, but a field's value stays JSON text until somebody asks for it: so a million
+destinations are never decoded as a whole, and a number is seen as it was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import json
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from cooee.model.errors import BAD_JSON, TOO_LARGE, ApiError
+from cooee.service.recipients import LARGE
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Buffer = bytes | bytearray
+
+LARGE_AT_ONCE = 2
+"""Large bodies in memory at a time: a third waits unread, so that memory stays bounded."""
+STALLED_S = 20
+"""A large body that brings nothing for so long makes room for others."""
+
+_BOM = b"\xef\xbb\xbf"
+_WINDOW = 1 << 20
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Disconnected(Exception):
+    """The client is gone; there is nobody to answer."""
+
+
+class Room:
+    """Holds a place among the large bodies, from the first octet too many until `leave`."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._inside = False
+
+    async def enter(self) -> None:
+        if not self._inside:
+            await self._places.acquire()
+            self._inside = True
+
+    def leave(self) -> None:
+        if self._inside:
+            self._inside = False
+            self._places.release()
+
+
+async def read_body(receive: Receive, limit: int, declared: bytes | None, room: Room) -> Buffer:
+    """The whole body. ApiError -906 once it is over `limit` octets, however it is sent; Disconnected."""
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise ApiError(TOO_LARGE)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    first: bytes = message.get("body", b"")
+    if len(first) > limit:
+        raise ApiError(TOO_LARGE)
+    if not message.get("more_body", False):
+        return first
+    body = bytearray(first)
+    more = True
+    while more:
+        if len(body) > LARGE:
+            await room.enter()
+            try:
+                async with asyncio.timeout(STALLED_S):
+                    message = await receive()
+            except TimeoutError:
+                raise ApiError(BAD_JSON, "complete") from None
+        else:
+            message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise ApiError(TOO_LARGE)
+    return body
+
+
+async def drain(receive: Receive, limit: int, seconds: float) -> None:
+    """Takes and drops what a client goes on sending, within bounds, so that it gets to read its answer."""
+    try:
+        async with asyncio.timeout(seconds):
+            while limit > 0:
+                message = await receive()
+                limit -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def split_fields(body: Buffer, *, may_be_empty: bool) -> dict[str, msgspec.Raw]:
+    """The fields of a JSON object by their names in lower case, values still as JSON text.
+
+    Of names that differ only in case the last counts. ApiError -900 for anything that is no JSON object; one comma
+    too many behind a value is let pass, and half a surrogate pair becomes a NUL, which no field takes either.
+    """
+    if body[:3] == _BOM:
+        body = body[3:]
+    if len(body) < 64 and not body.strip():
+        if may_be_empty:
+            return {}
+        raise ApiError(BAD_JSON, "valid JSON")
+    try:
+        _check_utf8(body)
+        try:
+            found = _fields.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            found = _fields.decode(_whole_characters(_without_trailing_commas(body)))
+    except msgspec.ValidationError:
+        raise ApiError(BAD_JSON, "a JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ApiError(BAD_JSON, "valid JSON") from None
+    return {name.lower(): raw for name, raw in found.items()}
+
+
+def decode_value(raw: bytes | msgspec.Raw) -> object:
+    """The value of one JSON text. ApiError -900 where it is none."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    # Numbers beyond what a float can hold are JSON all the same.
+    try:
+        return json.loads(bytes(raw))
+    except (ValueError, RecursionError):
+        raise ApiError(BAD_JSON, "valid JSON") from None
+
+
+def _check_utf8(body: Buffer) -> None:
+    """UnicodeDecodeError where the text is none: values that nobody asks for are not looked at otherwise."""
+    if body.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(body)
+    for start in range(0, len(body), _WINDOW):
+        decoder.decode(view[start : start + _WINDOW], start + _WINDOW >= len(body))
+
+
+# Everything up to a comma that a closing bracket follows; bounded, so that one call does not take long.
+_ORDINARY = re.compile(
+    rb'(?:[^",]{1,65536}+|"(?:[^"\\]{1,65536}+|\\.)*+"|,(?![ \t\r\n]*+[}\]])){1,10000}+', re.DOTALL
+)
+_WHITE = b" \t\r\n"
+
+
+def _without_trailing_commas(body: Buffer) -> Buffer:
+    """`body` without commas between a value and a closing bracket, strings untouched."""
+    pieces: list[Buffer] = []
+    start = position = 0
+    while position < len(body):
+        ordinary = _ORDINARY.match(body, position)
+        if ordinary is not None:
+            position = ordinary.end()
+        elif body[position] != 0x2C:
+            break
+        else:
+            before = position - 1
+            while before >= 0 and body[before] in _WHITE:
+                before -= 1
+            if before >= 0 and body[before] not in b"{[,:":
+                pieces.append(body[start:position])
+                start = position + 1
+            position += 1
+    if not pieces:
+        return body
+    pieces.append(body[start:])
+    return b"".join(pieces)
+
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _whole_characters(body: Buffer) -> Buffer:
+    """`body` with escapes of lone surrogates, which no text can hold, as NULs."""
+    if _HALF.search(body) is None:
+        return body
+    return _ESCAPE.sub(lambda found: rb"\u0000" if found[1] else found[0], body)

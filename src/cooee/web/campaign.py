@@ -1,0 +1,187 @@
+"""POST /api/campaign (wire contract §4)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cooee.model.account import Account
+from cooee.model.clock import local_to_ms
+from cooee.model.errors import (
+    BAD_ORIGINATOR,
+    BAD_TIME,
+    NO_DESTINATION,
+    NO_INTERNATIONAL,
+    NO_LIST,
+    NO_LONG,
+    NO_ORIGINATOR,
+    NO_TEXT,
+    NO_UNICODE,
+    TOO_LONG,
+    ApiError,
+)
+from cooee.model.msisdn import Checked
+from cooee.model.originator import Originator, parse_originator
+from cooee.model.segments import Encoding, Segmented, segment, utf16_length
+from cooee.service.recipients import LARGE, CreateCampaign
+from cooee.web.body import decode_value
+from cooee.web.request import Accepted, Answer, Fields, Request, Services, whole_number
+
+MAX_MESSAGE = 2000
+MAX_REFERENCE = 255
+
+
+async def create(services: Services, request: Request) -> Answer:
+    """A new campaign. Checks in the contract's order; credits come last, with the acceptance itself."""
+    account = request.account
+    if request.key is not None:
+        kept = await services.campaigns.replay(account, request.key, request.digest)
+        if kept is not None:
+            return _created(kept)
+    fields = request.fields
+    message = _message(fields)
+    originator = _originator(fields)
+    due_at = _due_at(fields, account, services.clock.now_ms())
+    reference = _reference(fields)
+    recipients = await _recipients(services, request)
+    segmented = segment(message)
+    _permit(account, segmented, recipients)
+    new = CreateCampaign(
+        message=message,
+        segmented=segmented,
+        originator=originator,
+        due_at=due_at,
+        reference=reference,
+        recipients=recipients,
+        idempotency_key=request.key,
+        body_digest=request.digest,
+    )
+    return _created(await services.campaigns.create(account, new))
+
+
+def _created(campaign: Accepted) -> Answer:
+    return {
+        "Code": 0,
+        "CampaignId": campaign.campaign_id,
+        "Messages": campaign.messages,
+        "Segments": campaign.segments,
+        "Credits": campaign.credits,
+    }
+
+
+def _message(fields: Fields) -> str:
+    message = fields.text("Message")
+    if message is None or not message or message.isspace():
+        raise ApiError(NO_TEXT)
+    if "\0" in message:
+        raise ApiError.field("Message", "holds a character that no SMS can carry")
+    if utf16_length(message) > MAX_MESSAGE:
+        raise ApiError(TOO_LONG)
+    return message
+
+
+def _originator(fields: Fields) -> Originator:
+    text = fields.text("Originator", numbers=True)
+    if text is None or not text or text.isspace():
+        raise ApiError(NO_ORIGINATOR)
+    originator = parse_originator(text)
+    if originator is None:
+        raise ApiError(BAD_ORIGINATOR, "valid")
+    return originator
+
+
+def _due_at(fields: Fields, account: Account, now: int) -> int | None:
+    """UTC ms, or None for at once: absent, or past."""
+    text = fields.text("TimeScheduled", numbers=True)
+    if text is None:
+        return None
+    if len(text) != 12 or not text.isascii() or not text.isdigit():
+        raise ApiError(BAD_TIME)
+    try:
+        local = datetime(  # noqa: DTZ001 (a local time; its zone is the account's)
+            int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:])
+        )
+        due_at = local_to_ms(local, account.zone)
+    except (ValueError, OverflowError):
+        raise ApiError(BAD_TIME) from None
+    return due_at if due_at > now else None
+
+
+def _reference(fields: Fields) -> str | None:
+    reference = fields.text("Reference", numbers=True)
+    if reference is None or not reference:
+        return None
+    if len(reference) > MAX_REFERENCE or "\0" in reference:
+        raise ApiError.field("Reference", f"must be text of at most {MAX_REFERENCE} characters")
+    return reference
+
+
+async def _recipients(services: Services, request: Request) -> Checked:
+    """What is left of Destinations; the body is let go of."""
+    raw = request.fields.raw("Destinations")
+    if raw is not None and raw[0] not in b'["-0123456789':
+        raise ApiError.field("Destinations", "must be a list of numbers")
+    _no_lists(request.fields)
+    account = request.account
+    if raw is None:
+        checked = services.recipients.check(account, ())
+    elif raw.nbytes > LARGE:
+        large, raw = raw, None
+        checked = await services.recipients.aside(
+            lambda: services.recipients.check_json(account, large, decode_value)
+        )
+        del large
+    else:
+        value = decode_value(bytes(raw))
+        if isinstance(value, float):
+            raise ApiError.field("Destinations", "must be a list of numbers")
+        checked = services.recipients.check(account, value if isinstance(value, list) else (value,))
+    raw = None
+    request.release()
+    if not checked.numbers and not (checked.international and not checked.invalid):
+        raise ApiError(NO_DESTINATION)
+    return checked
+
+
+def _no_lists(fields: Fields) -> None:
+    """Accounts have no stored lists, so that whatever list is named is not found."""
+    value = fields.value("CrmIds")
+    if value is None:
+        return
+    for item in value if isinstance(value, list) else [value]:
+        number = whole_number(item)
+        if number is None:
+            raise ApiError.field("CrmIds", "must be a list of whole numbers")
+        raise ApiError(NO_LIST, number)
+
+
+def _permit(account: Account, segmented: Segmented, recipients: Checked) -> None:
+    if segmented.encoding is Encoding.UCS2 and not account.allow_unicode:
+        raise ApiError(NO_UNICODE)
+    if segmented.count > 1 and not account.allow_long:
+        raise ApiError(NO_LONG)
+    if not recipients.numbers:
+        raise ApiError(NO_INTERNATIONAL)
+
+
+async def status(services: Services, request: Request) -> Answer:
+    """Where a campaign stands, in one word."""
+    word = await services.campaigns.status(request.account, request.fields.whole("CampaignId"))
+    return {"Message": word, "Code": 0}
+
+
+async def pause(services: Services, request: Request) -> Answer:
+    """Stops what is not yet handed over."""
+    await services.campaigns.pause(request.account.id, request.fields.whole("CampaignId"))
+    return {"Message": "Paused", "Code": 0}
+
+
+async def unpause(services: Services, request: Request) -> Answer:
+    """Lets a paused campaign go on."""
+    await services.campaigns.unpause(request.account.id, request.fields.whole("CampaignId"))
+    return {"Message": "Unpaused", "Code": 0}
+
+
+async def delete(services: Services, request: Request) -> Answer:
+    """Cancels what is not yet handed over."""
+    await services.campaigns.delete(request.account.id, request.fields.whole("CampaignId"))
+    return {"Message": "Deleted", "Code": 0}

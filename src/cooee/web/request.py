@@ -1,0 +1,129 @@
+"""A request that has been let in, and its fields as the handlers ask for them (wire contract §1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from cooee.model.account import Account
+from cooee.model.clock import Clock
+from cooee.model.errors import ApiError
+from cooee.service.accounts import Accounts
+from cooee.service.recipients import CreateCampaign, Recipients
+from cooee.service.reports import Reports
+from cooee.web.body import decode_value
+from cooee.web.respond import Streamed
+
+_WHOLE = re.compile(r"-?[0-9]{1,4000}")
+
+
+class Accepted(Protocol):
+    """What a create answers with."""
+
+    @property
+    def campaign_id(self) -> int: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def segments(self) -> int: ...
+    @property
+    def credits(self) -> int: ...
+
+
+class CampaignActions(Protocol):
+    """The use cases that the campaign resource calls; service.campaigns has them."""
+
+    async def create(self, account: Account, request: CreateCampaign, /) -> Accepted: ...
+    async def replay(self, account: Account, key: str, digest: str, /) -> Accepted | None: ...
+    async def status(self, account: Account, campaign_id: int, /) -> str: ...
+    async def pause(self, account_id: int, campaign_id: int, /) -> None: ...
+    async def unpause(self, account_id: int, campaign_id: int, /) -> None: ...
+    async def delete(self, account_id: int, campaign_id: int, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What handlers call."""
+
+    accounts: Accounts
+    campaigns: CampaignActions
+    reports: Reports
+    recipients: Recipients
+    clock: Clock
+
+
+class Fields:
+    """The fields of a request body. Names are given as the documentation spells them; case does not matter."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: dict[str, msgspec.Raw]) -> None:
+        self._raw = raw
+
+    def raw(self, name: str) -> memoryview | None:
+        """A value as JSON text, or None where the field is absent or null."""
+        raw = self._raw.get(name.lower())
+        if raw is None:
+            return None
+        view = memoryview(raw)
+        return None if view.nbytes == 4 and bytes(view) == b"null" else view
+
+    def value(self, name: str) -> object:
+        """A value, or None where the field is absent or null."""
+        raw = self._raw.get(name.lower())
+        return None if raw is None else decode_value(raw)
+
+    def text(self, name: str, *, numbers: bool = False) -> str | None:
+        """A text, with `numbers` also a whole number, or None; ApiError -911 for any other type."""
+        value = self.value(name)
+        if value is None or isinstance(value, str):
+            return value
+        if numbers and type(value) is int and abs(value) < 10**1000:
+            return str(value)
+        raise ApiError.field(name, "must be text")
+
+    def whole(self, name: str) -> int:
+        """A whole number, also written as text; ApiError -911 for anything else and where it is missing."""
+        value = self.value(name)
+        if value is None:
+            raise ApiError.field(name, "is missing")
+        number = whole_number(value)
+        if number is None:
+            raise ApiError.field(name, "must be a whole number")
+        return number
+
+    def clear(self) -> None:
+        """Lets go of the body."""
+        self._raw = {}
+
+
+def whole_number(value: object) -> int | None:
+    """An int, or the int that a text of digits is; None for everything else (wire contract §1)."""
+    if type(value) is int:
+        return value
+    if isinstance(value, str) and _WHOLE.fullmatch(value := value.strip()):
+        return int(value)
+    return None
+
+
+@dataclass(slots=True)
+class Request:
+    """An authenticated request whose body is a JSON object.
+
+    `digest` is the SHA-256 of the body where there is an Idempotency-Key, else "". `release` lets go of the body:
+    to be called before a large list of recipients is stored.
+    """
+
+    account: Account
+    fields: Fields
+    key: str | None
+    digest: str
+    release: Callable[[], None]
+
+
+Answer: TypeAlias = "dict[str, object] | bytes | Streamed"
+Handler = Callable[[Services, Request], Awaitable[Answer]]

@@ -1,0 +1,105 @@
+"""Answers: JSON with strict headers, every error rendered in one place (wire contract §1, §2)."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any
+
+import msgspec
+import structlog
+
+from cooee.model.errors import INTERNAL, TOO_LARGE, UNAUTHORISED, UNAVAILABLE, ApiError, StoreUnavailable
+
+log = structlog.get_logger()
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+NO_CONTENT = 204
+RETRY_AFTER_S = 5
+"""What a client is told to wait while the database is away."""
+
+_STRICT: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_JSON: Header = (b"content-type", b"application/json")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Streamed:
+    """A JSON answer of known length that is not held in memory; `close` frees what it holds."""
+
+    length: int
+    chunks: AsyncIterator[bytes]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error as it goes out."""
+
+    status: int
+    body: bytes
+    code: int
+    headers: tuple[Header, ...] = ()
+
+
+def encode(answer: dict[str, object]) -> bytes:
+    """A JSON object with its keys in the order they have."""
+    return _encode(answer)
+
+
+async def send_bytes(
+    send: Send, status: int, body: bytes, extra: tuple[Header, ...] = (), content: Header = _JSON
+) -> None:
+    """A whole response. A client that has gone meanwhile is no error."""
+    sized = (content, (b"content-length", b"%d" % len(body))) if status != NO_CONTENT else ()
+    headers = [*sized, *_STRICT, *extra]
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+    except OSError:
+        return
+
+
+async def send_streamed(send: Send, answer: Streamed, extra: tuple[Header, ...]) -> None:
+    """A streamed response; what it holds is freed also when the client goes away."""
+    headers = [_JSON, (b"content-length", b"%d" % answer.length), *_STRICT, *extra]
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async for chunk in answer.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except OSError:
+        return
+    finally:
+        answer.close()
+
+
+def refusal_of(error: Exception, business_status: int) -> Refusal:
+    """How an error is told to the client. What is no ApiError is logged under a request id, without its text:
+    that might hold a message or a secret."""
+    if isinstance(error, StoreUnavailable):
+        error = ApiError(UNAVAILABLE, retry_after=RETRY_AFTER_S)
+    elif not isinstance(error, ApiError):
+        error = _internal(error)
+    code = error.code
+    headers: list[Header] = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    if code is UNAUTHORISED:
+        headers.append((b"www-authenticate", b'Basic realm="Cooee", charset="UTF-8"'))
+    if code is TOO_LARGE:
+        headers.append((b"connection", b"close"))
+    body = _encode({"Message": str(error), "Code": code.code})
+    return Refusal(business_status if code.business else code.http, body, code.code, tuple(headers))
+
+
+def _internal(error: Exception) -> ApiError:
+    request_id = token_hex(8)
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    log.error("request_failed", request_id=request_id, error=type(error).__name__, where=where)
+    return ApiError(INTERNAL, request_id)
