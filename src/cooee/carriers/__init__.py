@@ -1,0 +1,1 @@
+"""Ways out: each module knows one kind of carrier, and everything that is peculiar to it."""

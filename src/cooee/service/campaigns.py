@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from cooee.model.account import Account
-from cooee.model.campaign import STATUS_WORD, CampaignState
+from cooee.model.campaign import BATCH_SIZE, STATUS_WORD, CampaignState
 from cooee.model.clock import Clock, window_opens
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
@@ -78,7 +78,7 @@ class Campaigns:
         now = self._clock.now_ms()
         await self._routes.refresh()
         wake_at = self._wake_at(account, request.due_at, now)
-        count = -(-len(request.recipients.numbers) // rows.BATCH_SIZE)
+        count = -(-len(request.recipients.numbers) // BATCH_SIZE)
         small = len(request.recipients.numbers) <= rows.SMALL
         checked = request.recipients
         new = NewCampaign(
@@ -121,7 +121,7 @@ class Campaigns:
             await database.write(lambda tx, first=first: rows.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
         answer = await database.write(lambda tx: rows.publish_large(tx, new, self._clock.now_ms()))
         if isinstance(answer, Exception) or answer.campaign_id != new.id:
-            await self.drop(new.account_id, new.id)
+            await rows.drop_whole(database, new.account_id, new.id)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -135,13 +135,6 @@ class Campaigns:
         row = await self._database.read(balance)
         if row is not None and row[0] < new.credits:
             raise ApiError(CREDITS_SHORT)
-
-    async def drop(self, account_id: int, campaign_id: int) -> None:
-        """Removes a campaign that was never published."""
-        while not await self._database.write(
-            lambda tx: rows.drop_accepting(tx, account_id, campaign_id), Lane.BULK
-        ):
-            pass
 
     async def _look_up(self, new: NewCampaign) -> Created:
         async def find(tx: Tx) -> Row | None:

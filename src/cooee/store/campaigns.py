@@ -13,7 +13,7 @@ from cooee.model.clock import window_opens, zone
 from cooee.model.errors import BAD_FIELD, CAMPAIGN_STATE, CREDITS_SHORT, NO_CAMPAIGN, SUSPENDED, ApiError
 from cooee.model.message import MessageState
 from cooee.store import accounts
-from cooee.store.database import Row, Tx
+from cooee.store.database import Database, Lane, Row, Tx
 
 SMALL = 5000
 """Recipients up to which a campaign is accepted in one piece, with the others of its group."""
@@ -445,8 +445,26 @@ async def count(tx: Tx, account_id: int, campaign_id: int) -> dict[str, int]:
     return counts
 
 
-async def recount(tx: Tx, account_id: int, campaign_id: int) -> None:
-    """Counts a campaign's rows anew and keeps the result: exact whatever happened before."""
-    counted = await tx.all("count_states", account_id=account_id, id=campaign_id)
-    await tx.run("drop_counts", account_id=account_id, id=campaign_id)
-    await tx.many("put_counts", [tuple(row) for row in counted], account_id=account_id, id=campaign_id)
+async def recount(database: Database, account_id: int, campaign_id: int) -> None:
+    """Counts a campaign's rows anew, without holding the writer, and keeps the result."""
+    counted = await database.read(lambda tx: tx.all("count_states", account_id=account_id, id=campaign_id))
+
+    async def keep(tx: Tx) -> None:
+        await tx.run("drop_counts", account_id=account_id, id=campaign_id)
+        await tx.many("put_counts", [tuple(row) for row in counted], account_id=account_id, id=campaign_id)
+
+    await database.write(keep, Lane.BULK)
+
+
+async def drop_leftovers(database: Database, before: int) -> int:
+    """Removes campaigns whose acceptance never ended; how many."""
+    stale = await database.read(lambda tx: tx.all("stale_accepting", before=before))
+    for account_id, campaign_id in stale:
+        await drop_whole(database, account_id, campaign_id)
+    return len(stale)
+
+
+async def drop_whole(database: Database, account_id: int, campaign_id: int) -> None:
+    """Removes a campaign that was never published, piece by piece."""
+    while not await database.write(lambda tx: drop_accepting(tx, account_id, campaign_id), Lane.BULK):
+        pass

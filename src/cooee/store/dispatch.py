@@ -268,9 +268,10 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
         numbers.frombytes(bytes.fromhex(packed) if isinstance(packed, str) else packed)
         # A message that is longer than the room still goes, alone: its parts follow as slots free.
         stop = min(len(numbers), marked + max(1, room // segments))
-        expired = expires_at is not None and expires_at <= ask.now
-        if expired:
-            stop = marked
+        if expires_at is not None and expires_at <= ask.now:
+            await _give_up(tx, ask, key, numbers[marked:], attempt, segments, credits_each, flags, first_at or 0)
+            aside.append((*key, BatchState.DONE, None, 0))
+            continue
         room -= (stop - marked) * segments
         takes.append((*key, stop))
         out.claimed.append(
@@ -279,11 +280,37 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
                 originator, body, encoding, segments, concat_ref,
             )
         )  # fmt: skip
-        if not expired:
-            grants.append((Grant(key, marked, stop), numbers[marked:stop], attempt, flags, credits_each))
+        grants.append((Grant(key, marked, stop), numbers[marked:stop], attempt, flags, credits_each))
     await tx.many("set_aside", aside)
     await tx.many("take_batches", takes, owner=ask.owner)
     return grants
+
+
+async def _give_up(
+    tx: Tx,
+    ask: Trip,
+    key: Key,
+    numbers: Sequence[int],
+    attempt: int,
+    parts: int,
+    credits_each: int,
+    flags: int,
+    first_at: int,
+) -> None:
+    """A retry batch whose time is over when its turn comes: nothing of it is written. Refunded, unless a part
+    was accepted or an attempt was uncertain."""
+    waiting = await tx.many_all("retry_messages", [(*key[:2], number) for number in numbers])
+    rows: list[Row] = []
+    back = 0
+    for _, _, number, accepted in waiting:
+        rows.append(
+            (*key[:2], number, MessageState.FAILED, attempt, parts, accepted, flags, credits_each, first_at, None,
+             GAVE_UP, "gave up")
+        )  # fmt: skip
+        if not accepted and not flags & FLAG_UNCERTAIN:
+            back += credits_each
+    await tx.many("record", rows, carrier_id=ask.carrier_id, now=ask.now)
+    await accounts.refund(tx, [(*key[:2], back, "gave up")], ask.now)
 
 
 async def _wash(

@@ -201,6 +201,14 @@ async def rejoin(database: Database, carrier_id: int, refs: Sequence[Ref], now: 
         await database.write(lambda tx: join_orphans(tx, carrier_id, refs, now), Lane.RECEIPTS)
 
 
+async def look_again(database: Database, now: int) -> bool:
+    """After receipts were kept as orphans: the answer they belong to may have been committed meanwhile."""
+    if database.engine == "sqlite":
+        return False
+    await database.write(lambda tx: sweep_orphans(tx, 0, now), Lane.RECEIPTS)
+    return True
+
+
 async def sweep_orphans(tx: Tx, after: int, now: int) -> int | None:
     """Tries a page of orphans again, and forgets those past their time; where to go on, or None at the end."""
     rows = await tx.all("orphan_page", after=after)

@@ -185,6 +185,13 @@ CREATE TABLE slice_answer (
     CHECK (part >= 0)
 ) PARTITION BY RANGE (at);
 CREATE INDEX segment_ref_id ON segment_ref (carrier_id, smsc_id);
+CREATE TABLE message_default PARTITION OF message DEFAULT;
+CREATE TABLE segment_ref_default PARTITION OF segment_ref DEFAULT;
+CREATE FUNCTION make_partition(parent TEXT, name TEXT, low BIGINT, high BIGINT) RETURNS VOID AS $$
+BEGIN
+    EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s)', name, parent, low, high);
+END
+$$ LANGUAGE plpgsql;
 -- [both]
 
 -- Receipts that matched nothing yet, under each reading of their id (as given, hex → decimal, decimal → hex).

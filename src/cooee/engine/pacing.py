@@ -1,0 +1,78 @@
+"""How fast a bind may go: its share of the carrier's TPS, and what the carrier says about it.
+
+Tokens are segments. A bucket holds a tenth of a second's worth, so that the SMSC's own meter, whatever its
+window, never sees a burst. A long message may take the bucket below zero: it goes whole, and the next one waits.
+When the carrier throttles, the bind stands still for about a second and its rate falls by a third; it rises again
+by a twentieth of the full rate a second.
+"""
+
+from __future__ import annotations
+
+from random import SystemRandom
+
+from cooee.model.clock import Clock
+
+BURST_S = 0.1
+FALL = 0.67
+LEAST = 0.05
+RISE_PER_S = 0.05
+
+_random = SystemRandom()
+
+
+class Pacing:
+    """The token bucket of one bind. `tps` 0: no limit."""
+
+    def __init__(self, clock: Clock, tps: float) -> None:
+        self._clock = clock
+        self._tps = tps
+        self._tokens = 0.0
+        self._at = clock.monotonic()
+        self._factor = 1.0
+        self._blocked_until = 0.0
+
+    def share(self, tps: float) -> None:
+        """Sets this bind's share of the carrier's TPS."""
+        self._refill()
+        self._tps = tps
+
+    def _refill(self) -> None:
+        now = self._clock.monotonic()
+        passed = now - self._at
+        self._at = now
+        if self._factor < 1.0 and now > self._blocked_until:
+            self._factor = min(1.0, self._factor + passed * RISE_PER_S)
+        rate = self._tps * self._factor
+        self._tokens = min(self._tokens + passed * rate, max(1.0, rate * BURST_S))
+
+    def room(self, limit: int) -> int:
+        """Segments that may go now, `limit` at most."""
+        self._refill()
+        if self._at < self._blocked_until:
+            return 0
+        if not self._tps:
+            return limit
+        return min(limit, int(self._tokens))
+
+    def take(self, segments: int) -> None:
+        """These go."""
+        if self._tps:
+            self._tokens -= segments
+
+    def wait(self) -> float:
+        """Seconds until there is room again; 0 when there is."""
+        self._refill()
+        if self._at < self._blocked_until:
+            return self._blocked_until - self._at
+        if not self._tps or self._tokens >= 1:
+            return 0.0
+        return (1 - self._tokens) / (self._tps * self._factor)
+
+    def throttled(self) -> None:
+        """The carrier asked to slow down."""
+        now = self._clock.monotonic()
+        if now < self._blocked_until:
+            return  # said for the same burst
+        self._factor = max(LEAST, self._factor * FALL)
+        self._blocked_until = now + _random.uniform(0.5, 1.5)
+        self._tokens = 0.0

@@ -1,0 +1,159 @@
+"""The engine as a whole: joins, beats, follows the carriers, runs the scheduler, and stops in order.
+
+The order of a stop: no new marks → what is in flight is answered, or recorded as uncertain at the deadline →
+unbind → leases and row are given up. Whatever of that a kill prevents, the next engine makes good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from cooee.engine.fleet import Defaults, Fleet, MakeCarrier
+from cooee.engine.membership import BEAT_S, Membership
+from cooee.engine.scheduler import Scheduler
+from cooee.model.carrier import CarrierRow
+from cooee.model.clock import Clock
+from cooee.model.errors import CooeeError
+from cooee.service.routing import Routes
+from cooee.store import campaigns
+from cooee.store.carriers import all_carriers
+from cooee.store.database import Database
+from cooee.store.ids import Ids
+from cooee.store.refs import RefMemory
+from cooee.store.secrets import Secrets
+
+log = structlog.get_logger()
+
+FOLLOW_S = 1.0
+
+
+class Engine:
+    """One engine on one store. `alone`: this process is the only one that can have an engine here."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ids: Ids,
+        clock: Clock,
+        secrets: Secrets,
+        routes: Routes,
+        make: MakeCarrier,
+        name: str,
+        alone: bool,
+        defaults: Defaults,
+        memory: RefMemory | None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._secrets = secrets
+        self._alone = alone
+        self._membership = Membership(database, ids, clock, name, alone=alone)
+        self._restart = False
+        self._scheduler: Scheduler
+        self._fleet = Fleet(
+            database,
+            ids,
+            clock,
+            self._membership,
+            make,
+            defaults,
+            finished=lambda keys: self._scheduler.finished(keys),
+            changed=lambda keys: self._scheduler.changed(keys),
+            disowned=self._disowned,
+        )
+        self._scheduler = Scheduler(database, ids, clock, routes, self._fleet.policy, self._fleet.wake, memory)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ready: str | None = "the engine is starting"
+        self._failed: Callable[[BaseException], None] | None = None
+
+    def wake(self) -> None:
+        """Something was accepted."""
+        self._scheduler.wake()
+        self._fleet.wake()
+
+    def problems(self) -> list[str]:
+        """Why messages do not go out, a sentence each; empty when all is well."""
+        found = [self._ready] if self._ready else []
+        if self._scheduler.stuck:
+            found.append(self._scheduler.stuck)
+        return found + self._fleet.problems()
+
+    async def start(self, failed: Callable[[BaseException], None]) -> None:
+        """Joins, makes good what dead engines left, and begins. `failed` is told of a fault that ends it."""
+        self._failed = failed
+        await self._membership.join()
+        if self._alone:
+            await campaigns.drop_leftovers(self._database, self._clock.now_ms() + 1)
+        for row in (await self._rows()).values():
+            self._fleet.know(row)
+        await self._membership.beat()
+        await self._membership.take_over(self._fleet.policy)
+        for work in (self._beat(), self._follow(), self._scheduler.run()):
+            task = asyncio.get_running_loop().create_task(work)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+        self._ready = None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and self._failed is not None:
+            error = task.exception()
+            log.error("engine_failed", reason=str(error), exc_info=error)
+            self._failed(error if error is not None else RuntimeError("engine task ended"))
+
+    async def _rows(self) -> dict[int, CarrierRow]:
+        rows = await self._database.read(lambda tx: all_carriers(tx, self._secrets))
+        return {row.id: row for row in rows}
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            await self._membership.beat()
+            try:
+                await self._membership.take_over(self._fleet.policy)
+            except CooeeError as error:
+                log.warning("take_over_failed", reason=str(error))
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                if self._membership.evicted or self._restart:
+                    await self._begin_anew()
+                await self._fleet.follow(await self._rows())
+                self._fleet.measure()
+            except CooeeError as error:
+                log.warning("follow_failed", reason=str(error))
+            await asyncio.sleep(FOLLOW_S)
+
+    def _disowned(self) -> None:
+        """A commit whose outcome nobody knows: batches may be ours without our knowing."""
+        self._restart = True
+
+    async def _begin_anew(self) -> None:
+        """Gives up everything under the old id, as a peer would see it, and goes on under a new one."""
+        old = self._membership.id
+        log.warning("engine_begins_anew", engine=old)
+        await self._fleet.stop(2.0)
+        await self._membership.join()
+        self._restart = False
+        await self._membership.take_from(old, self._fleet.policy)
+        await self._membership.beat()
+
+    async def stop(self, deadline_s: float) -> None:
+        """An orderly end; nothing stays leased."""
+        self._ready = "the engine is stopping"
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        # The beat goes on while answers are awaited: nobody must take over from us meanwhile.
+        await self._fleet.stop(deadline_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._membership.leave()
+        except CooeeError as error:
+            log.warning("leave_failed", reason=str(error))

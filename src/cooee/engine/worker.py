@@ -1,0 +1,455 @@
+"""One bind at work: asks for room, makes a trip to the store, writes what was granted, and again.
+
+A trip is one transaction (`store/dispatch.py`): it records the answers that have come, marks the next slice on
+the batches that are out, and claims more. It is made when there is room and something to send, or 50 ms after an
+answer came that nothing else took along. Only what a trip granted is written to the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from cooee.carriers.base import Answer, Carrier, Link, Outgoing, Segment, Slice
+from cooee.engine.pacing import Pacing
+from cooee.engine.work import Answers, Slip, Tally, Work
+from cooee.model.clock import Clock
+from cooee.model.errors import CommitUnknown, CooeeError
+from cooee.model.metrics import SUBMITTED, UNCERTAIN, WASHED
+from cooee.store import dispatch
+from cooee.store.database import Database, Lane, Row
+from cooee.store.dispatch import Grant, Key, Outcome, Step, Trip
+from cooee.store.ids import Ids
+from cooee.store.receipts import rejoin
+from cooee.store.refs import Ref
+from cooee.store.uncertain import Policy
+
+log = structlog.get_logger()
+
+RECORD_AFTER_S = 0.05
+"""Answers wait this long for a mark to go along with."""
+GATHER_S = 0.004
+"""Room that is under a quarter of the window waits this long for more."""
+POLL_S = 0.5
+"""How often to look for work that nobody announced (another process, another node)."""
+SLICE = 1000
+"""Segments that one trip marks at most."""
+ANSWERS = 2000
+"""Answers that one trip records at most."""
+
+
+class Worker:
+    """Drives one link. `may_write` says whether the engine's beat is fresh enough to hand anything over."""
+
+    def __init__(
+        self,
+        *,
+        owner: int,
+        database: Database,
+        ids: Ids,
+        clock: Clock,
+        carrier: Carrier,
+        policy: Policy,
+        pacing: Pacing,
+        may_write: Callable[[], bool],
+        finished: Callable[[Iterable[tuple[int, int]]], None],
+        disowned: Callable[[], None],
+    ) -> None:
+        self.carrier = carrier
+        self.pacing = pacing
+        self._owner = owner
+        self._database = database
+        self._ids = ids
+        self._clock = clock
+        self._policy = policy
+        self._may_write = may_write
+        self._finished = finished
+        self._disowned = disowned
+        self._answers = Answers(carrier.judge, self._until)
+        self._works: dict[Key, Work] = {}
+        self._arrived: list[Slice] = []
+        self._arrived_set: set[int] = set()
+        self._late: list[tuple[list[Row], list[Ref]]] = []
+        self._event = asyncio.Event()
+        self._maybe_work = True
+        self._first_pending: float | None = None
+        self._retry_numbers: list[int] = []
+        self._stopping = False
+        self.resting = False
+        """The carrier is paused: nothing new is marked, what is marked is finished, batches go back."""
+        self._task: asyncio.Task[None] | None = None
+        self.link: Link | None = None
+        self.problem: str | None = None
+
+    def _until(self, now: int) -> int | None:
+        return None if self._policy.wait_ms is None else now + self._policy.wait_ms
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    def start(self, link: Link) -> None:
+        """Begins to work on `link`, which must report to this worker."""
+        self.link = link
+        link.start()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"worker {link.name}")
+
+    def wake(self) -> None:
+        """There may be work, or room, or answers."""
+        self._maybe_work = True
+        self._event.set()
+
+    async def stop(self, deadline_s: float) -> None:
+        """No new marks; what is out is answered, or recorded as uncertain at the deadline; batches go back."""
+        self._stopping = True
+        self._event.set()
+        if self.link is not None:
+            await self.link.close(deadline_s)
+        self._event.set()
+        if self._task is not None:
+            try:
+                async with asyncio.timeout(5):
+                    await self._task
+            except TimeoutError:
+                self._task.cancel()
+                log.error("worker_stuck", link=self.link.name if self.link else "", batches=len(self._works))
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended this worker, if it ended by a fault."""
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            return self._task.exception()
+        return None
+
+    async def _run(self) -> None:
+        backoff = 0.1
+        while True:
+            if not self._stopping:
+                await self._rest()
+            ask = await self._plan()
+            if ask is None:
+                if self._stopping and not self._works and not self._late:
+                    return
+                if self._stopping:
+                    await self._pause(0.02)
+                continue
+            try:
+                await self._make(ask)
+                self.problem = None
+                backoff = 0.1
+            except CooeeError as error:
+                self.problem = str(error)
+                log.warning("trip_failed", link=self._name, reason=str(error))
+                if isinstance(error, CommitUnknown):
+                    self._disown(ask)
+                else:
+                    self._put_back(ask)
+                await self._pause(backoff)
+                backoff = min(5.0, backoff * 2)
+                if self._stopping and backoff > 1:
+                    return
+
+    @property
+    def _name(self) -> str:
+        return self.link.name if self.link is not None else self.carrier.name
+
+    async def _pause(self, seconds: float) -> None:
+        self._event.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+
+    async def _rest(self) -> None:
+        """Until there is something to do."""
+        gathered = False
+        while not self._stopping:
+            link = self.link
+            room = (
+                self.pacing.room(link.free) if link is not None and self._may_write() and not self.resting else 0
+            )
+            wants = room > 0 and (
+                self._maybe_work or any(w.left and not w.stop_marking for w in self._works.values())
+            )
+            if wants and link is not None:
+                if gathered or room * 4 >= min(link.size, SLICE) or not self._busy():
+                    return
+                gathered = True
+                await self._pause(GATHER_S)
+                continue
+            wait = POLL_S
+            if self._has_news():
+                since = self._first_pending
+                if since is None:
+                    since = self._first_pending = self._clock.monotonic()
+                wait = RECORD_AFTER_S - (self._clock.monotonic() - since)
+                if wait <= 0:
+                    return
+            tokens = self.pacing.wait()
+            if tokens:
+                wait = min(wait, max(0.005, tokens))
+            before = self._clock.monotonic()
+            await self._pause(wait)
+            if self._clock.monotonic() - before >= POLL_S * 0.9:
+                self._maybe_work = True
+
+    def _busy(self) -> bool:
+        return any(work.open for work in self._works.values())
+
+    def _has_news(self) -> bool:
+        if self._arrived or self._late:
+            return True
+        return any(
+            work.pending or work.recorded == len(work.claim.numbers) or (self.resting and not work.open)
+            for work in self._works.values()
+        )
+
+    # --- a trip --------------------------------------------------------------------------------------------
+
+    async def _plan(self) -> Trip | None:
+        """What the next trip asks for; None when there is nothing."""
+        now = self._clock.now_ms()
+        self._take_answers(now)
+        await self._record_late()
+        self._first_pending = None
+        refused = sum(1 for work in self._works.values() if work.pending.refused)
+        if len(self._retry_numbers) < refused:
+            self._retry_numbers += await self._ids.take("batch", max(refused, 100))
+        link = self.link
+        room = 0
+        if link is not None and not self._stopping and not self.resting and self._may_write():
+            room = min(SLICE, self.pacing.room(link.free))
+        steps: list[Step] = []
+        marked = 0
+        for work in list(self._works.values()):
+            numbers: Sequence[int] = ()
+            if work.left and not work.stop_marking and room > marked:
+                count = min(work.left, (room - marked) // work.parts or (0 if marked else 1))
+                numbers = work.claim.numbers[work.marked : work.marked + count]
+                marked += count * work.parts
+            work.advance()
+            gives_back = (self._stopping or self.resting or work.stop_marking) and not work.open
+            if not (numbers or work.pending or gives_back or work.recorded == len(work.claim.numbers)):
+                continue
+            retry_no = self._retry_numbers.pop() if work.pending.refused else 0
+            steps.append(work.step(numbers, retry_no, gives_back))
+        claim_room = room - marked if self._maybe_work and room > marked else 0
+        if not steps and not claim_room:
+            return None
+        return Trip(
+            owner=self._owner,
+            carrier_id=self.carrier.id,
+            now=now,
+            max_age_ms=self._policy.max_age_ms,
+            steps=steps,
+            room=claim_room,
+        )
+
+    def _take_answers(self, now: int) -> None:
+        """Turns what has arrived into rows."""
+        if not self._arrived:
+            return
+        tally = Tally()
+        taken = 0
+        kept: list[Slice] = []
+        for what in self._arrived:
+            if taken >= ANSWERS:
+                kept.append(what)
+                continue
+            answers, what.answers = what.answers, []
+            taken += len(answers)
+            slip = what.token
+            if not isinstance(slip, Slip):
+                continue
+            if slip.work.disowned:
+                self._late.append(self._answers.late(slip, answers, now))
+            else:
+                self._answers.take(slip, answers, now, tally)
+        self._arrived = kept
+        self._arrived_set = {id(what) for what in kept}
+        if kept:
+            self._event.set()
+        self._count(tally)
+
+    def _count(self, tally: Tally) -> None:
+        name = self.carrier.name
+        if tally.accepted:
+            SUBMITTED.labels(name, "accepted").inc(tally.accepted)
+        if tally.refused:
+            SUBMITTED.labels(name, "refused").inc(tally.refused)
+        if tally.retried:
+            SUBMITTED.labels(name, "retried").inc(tally.retried)
+        if tally.uncertain:
+            SUBMITTED.labels(name, "uncertain").inc(tally.uncertain)
+        if tally.throttled:
+            self.pacing.throttled()
+
+    async def _record_late(self) -> None:
+        if not self._late:
+            return
+        late, self._late = self._late, []
+        rows = [row for some, _ in late for row in some]
+        refs = [ref for _, some in late for ref in some]
+        now = self._clock.now_ms()
+        try:
+            await self._database.write(
+                lambda tx: dispatch.record_late(tx, self.carrier.id, rows, refs, now), Lane.ENGINE
+            )
+            await rejoin(self._database, self.carrier.id, refs, now)
+        except CooeeError as error:
+            log.warning("late_answers_deferred", link=self._name, answers=len(refs), reason=str(error))
+            self._late[:0] = late
+            await self._pause(0.5)
+
+    async def _make(self, ask: Trip) -> None:
+        outcome = await self._database.write(lambda tx: dispatch.trip(tx, ask), Lane.ENGINE)
+        self._apply(ask, outcome)
+        refs = [ref for step in ask.steps for ref in step.refs]
+        if refs:
+            await rejoin(self._database, self.carrier.id, refs, ask.now)
+
+    def _apply(self, ask: Trip, outcome: Outcome) -> None:
+        if ask.room:
+            got = sum(claimed.marked - claimed.start for claimed in outcome.claimed)
+            if not outcome.claimed or got == 0:
+                self._maybe_work = False
+        if outcome.washed:
+            WASHED.inc(outcome.washed)
+        for key in outcome.refused:
+            self._works[key].stop_marking = True
+        for key in outcome.lost:
+            log.warning("batch_lost", link=self._name, campaign=key[1], batch=key[2])
+            self._drop(key)
+        for claimed in outcome.claimed:
+            prepared, parts = self._prepare(claimed)
+            work = Work(claimed, prepared, parts, ask.now, ask.max_age_ms)
+            self._works[claimed.key] = work
+        for grant in outcome.grants:
+            granted = self._works.get(grant.key)
+            if granted is not None:
+                self._send(granted, grant)
+        self._let_go(ask)
+
+    def _prepare(self, claimed: dispatch.Claimed) -> tuple[object, int]:
+        validity = self._policy.max_age_ms // 1000
+        if claimed.expires_at is not None:
+            # In whole quarters of an hour, so that retries of many batches share a template.
+            validity = max(60, (claimed.expires_at - self._clock.now_ms()) // 900_000 * 900)
+        return self.carrier.prepare(Outgoing(claimed.originator, claimed.body, claimed.concat_ref, validity))
+
+    def _send(self, work: Work, grant: Grant) -> None:
+        positions: Sequence[int] = range(grant.start, grant.stop)
+        work.marked = grant.stop
+        for at in grant.skip:
+            work.settle(at)
+        if grant.skip:
+            positions = [at for at in positions if at not in grant.skip]
+        if not positions:
+            work.advance()
+            self._event.set()
+            return
+        numbers = work.claim.numbers
+        if grant.skip:
+            destinations: Sequence[int] = [numbers[at] for at in positions]
+        else:
+            destinations = numbers[grant.start : grant.stop]
+        wanted: list[list[int]] | None = None
+        segments = len(positions) * work.parts
+        if grant.accepted:
+            wanted = [
+                [part for part in range(work.parts) if not grant.accepted.get(at, 0) >> part & 1]
+                for at in positions
+            ]
+            segments = sum(map(len, wanted))
+            self._answers.expect(work, positions, wanted, grant.accepted)
+        work.open += segments
+        self.pacing.take(segments)
+        link = self.link
+        if link is not None and self._may_write() and not self._stopping:
+            link.send(work.prepared, destinations, wanted, Slip(work, positions))
+            return
+        unsent = [
+            (index, part)
+            for index in range(len(positions))
+            for part in (wanted[index] if wanted is not None else range(work.parts))
+        ]
+        self._lose(Slip(work, positions), (), unsent)
+
+    def _let_go(self, ask: Trip) -> None:
+        """Forgets batches that the trip finished or gave back."""
+        done: list[tuple[int, int]] = []
+        for step in ask.steps:
+            work = self._works.get(step.key)
+            if work is None:
+                continue
+            if step.recorded == step.size:
+                done.append(step.key[:2])
+                del self._works[step.key]
+            elif not step.in_flight and (step.release or work.stop_marking) and work.marked == step.marked:
+                del self._works[step.key]
+        if done:
+            self._finished(done)
+
+    # --- when a trip fails ---------------------------------------------------------------------------------
+
+    def _put_back(self, ask: Trip) -> None:
+        """Nothing was written, for certain: the next trip asks again."""
+        for step in ask.steps:
+            work = self._works.get(step.key)
+            if work is not None:
+                work.pending.put_back(step)
+
+    def _disown(self, ask: Trip) -> None:
+        """Nobody knows whether the trip was written: its batches are taken over from ourselves, and what we know
+        of their answers is recorded as late."""
+        for step in ask.steps:
+            self._drop(step.key)
+            rows = [row for row in step.rows if row[3] > 2]
+            if rows or step.refs:
+                self._late.append((rows, step.refs))
+        self._disowned()
+
+    def _drop(self, key: Key) -> None:
+        work = self._works.pop(key, None)
+        if work is not None:
+            work.disowned = True
+
+    # --- from the link -------------------------------------------------------------------------------------
+
+    def answers(self, slices: Sequence[Slice]) -> None:
+        """New answers; see `carriers.base.LinkEvents`."""
+        for what in slices:
+            if id(what) not in self._arrived_set:
+                self._arrived_set.add(id(what))
+                self._arrived.append(what)
+        self._event.set()
+
+    def lost(self, what: Slice, unsure: Sequence[Segment], unsent: Sequence[Segment], reason: str) -> None:
+        """No answer will come; see `carriers.base.LinkEvents`."""
+        slip = what.token
+        if not isinstance(slip, Slip) or slip.work.disowned:
+            return
+        if unsure:
+            UNCERTAIN.labels(self.carrier.name, "no answer").inc(len(unsure))
+            log.warning("answers_lost", link=self._name, segments=len(unsure), unsent=len(unsent), reason=reason)
+        if what.answers:
+            # Its last answers are still here: they come before the loss.
+            answers, what.answers = what.answers, []
+            tally = Tally()
+            self._answers.take(slip, answers, self._clock.now_ms(), tally)
+            self._count(tally)
+        self._lose(slip, unsure, unsent)
+
+    def _lose(self, slip: Slip, unsure: Sequence[Segment], unsent: Sequence[Segment]) -> None:
+        tally = Tally()
+        self._answers.lose(slip, unsure, unsent, self._clock.now_ms(), tally)
+        self._count(tally)
+        self._event.set()
+
+    def late(self, what: Slice, answers: Sequence[Answer]) -> None:
+        """Answers to what was given up; see `carriers.base.LinkEvents`."""
+        slip = what.token
+        if isinstance(slip, Slip):
+            self._late.append(self._answers.late(slip, answers, self._clock.now_ms()))
+            self._event.set()
