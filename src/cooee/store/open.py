@@ -15,7 +15,6 @@ from cooee.model.errors import ConfigError
 from cooee.store.database import Database
 from cooee.store.migrate import migrate_postgres, migrate_sqlite
 from cooee.store.postgres import PostgresDatabase
-from cooee.store.refs import load_memory
 from cooee.store.sqlite import SqliteDatabase
 
 
@@ -35,7 +34,6 @@ async def open_database(url: str, clock: Clock, *, pool: int = 10) -> Database:
         sqlite = await asyncio.to_thread(SqliteDatabase, path, clock)
         try:
             await asyncio.to_thread(migrate_sqlite, sqlite)
-            await load_memory(cast(Database, sqlite), sqlite.memory)
         except BaseException:
             await sqlite.close()
             raise

@@ -1,0 +1,236 @@
+"""One node: the API, the engine, or both, on one store; started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+
+from cooee.app import simulator
+from cooee.app.filelock import FileLock
+from cooee.carriers.smpp import SmppCarrier
+from cooee.config import Settings
+from cooee.engine.fleet import Defaults
+from cooee.engine.supervisor import Engine
+from cooee.model.clock import Clock, SystemClock
+from cooee.model.errors import ConfigError, CooeeError
+from cooee.service.accounts import Accounts
+from cooee.service.campaigns import Campaigns
+from cooee.service.carriers import Carriers
+from cooee.service.reports import Reports
+from cooee.service.routing import Routes
+from cooee.smpp.smsc import Smsc, SmscConfig
+from cooee.store.database import Database
+from cooee.store.ids import Ids
+from cooee.store.open import open_database, sqlite_path
+from cooee.store.refs import load_memory
+from cooee.store.secrets import key_path, open_secrets, permission_warning
+from cooee.store.sqlite import SqliteDatabase
+from cooee.web.api import Api, ApiSettings
+from cooee.web.health import HealthOnly
+
+log = structlog.get_logger()
+
+HTTP_STOP_S = 3
+"""How long requests under way may take once the node stops."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the node decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The API's listening socket; ConfigError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({error.strerror}): "
+            "is another program using it? choose another --port"
+        ) from error
+    sock.listen(1024)
+    sock.setblocking(False)
+    return sock
+
+
+class Node:
+    """Everything of one process. `start` in order, `stop` in the reverse one."""
+
+    def __init__(self, settings: Settings, smsc: SmscConfig | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self.failure: BaseException | None = None
+        self.smsc: Smsc | None = None
+        self._smsc_config = smsc or SmscConfig()
+        self._stopped = asyncio.Event()
+        self._undo = contextlib.AsyncExitStack()
+        self._engine: Engine | None = None
+        self.port = 0
+        self.accounts: Accounts
+        self.database: Database
+
+    async def start(self) -> None:
+        """Opens the store, starts the engine, then the API. Whatever fails undoes what was done before."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._undo.aclose()
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        path = sqlite_path(settings.database)
+        if path is not None:
+            if settings.role != "all":
+                raise ConfigError(
+                    f"role {settings.role} needs a database that nodes can share: use postgresql://…"
+                )
+            lock = FileLock(path)
+            self._undo.callback(lock.release)
+        sock = listen(settings.host, settings.port)
+        self._undo.callback(sock.close)
+        self.port = sock.getsockname()[1]
+        database = self.database = await open_database(settings.database, self.clock, pool=settings.pool_size)
+        self._undo.push_async_callback(database.close)
+        secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
+        warning = permission_warning(secrets.path)
+        if warning:
+            log.warning("key_file_readable", reason=warning)
+        ids = Ids(database)
+        routes = Routes(database, self.clock)
+        carriers = Carriers(database, ids, self.clock, secrets)
+        self.accounts = Accounts(database, ids, self.clock)
+        self._undo.callback(self.accounts.close)
+        if settings.simulate:
+            self.smsc = await simulator.start(carriers, self.clock, self._smsc_config)
+            self._undo.push_async_callback(self.smsc.stop)
+        elif settings.role != "api":
+            await simulator.retire(carriers)
+        if settings.role != "api":
+            memory = database.memory if isinstance(database, SqliteDatabase) else None
+            if memory is not None:
+                await load_memory(database, memory)
+            self._engine = Engine(
+                database=database,
+                ids=ids,
+                clock=self.clock,
+                secrets=secrets,
+                routes=routes,
+                make=lambda row: SmppCarrier(row, self.clock),
+                name=settings.node_name,
+                alone=path is not None,
+                defaults=Defaults(settings.uncertain_wait_s, settings.max_age_h),
+                memory=memory,
+            )
+            await self._engine.start(self._failed)
+            self._undo.push_async_callback(self._stop_engine)
+        await self._serve(sock, Campaigns(database, ids, self.clock, routes, self._wake))
+        gc.collect()
+        gc.freeze()
+        log.info(
+            "serving", address=f"http://{settings.host}:{self.port}", role=settings.role, store=database.engine
+        )
+
+    def _wake(self) -> None:
+        if self._engine is not None:
+            self._engine.wake()
+
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns) -> None:
+        settings = self.settings
+        app: Any
+        if settings.role == "engine":
+            app = HealthOnly(self._readiness, metrics=settings.metrics)
+        else:
+            app = Api(
+                accounts=self.accounts,
+                campaigns=campaigns,
+                reports=Reports(self.database),
+                clock=self.clock,
+                settings=ApiSettings(
+                    settings.body_limit_mb * 1024 * 1024, settings.cors_origins, settings.error_http_status
+                ),
+                readiness=self._readiness,
+                metrics=settings.metrics,
+            )
+            self._undo.callback(app.close)
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=HTTP_STOP_S,
+            backlog=1024,
+        )
+        server = _Server(config)
+        task = asyncio.get_running_loop().create_task(server.serve(sockets=[sock]))
+        task.add_done_callback(self._server_ended)
+
+        async def stop() -> None:
+            server.should_exit = True
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._undo.push_async_callback(stop)
+        while not server.started and not task.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.005)
+
+    def _server_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failed(task.exception() or RuntimeError("the HTTP server ended"))
+
+    def _readiness(self) -> tuple[bool, dict[str, Any]]:
+        reasons = self._engine.problems() if self._engine is not None else []
+        return not reasons, {"role": self.settings.role, "reasons": reasons}
+
+    def _failed(self, error: BaseException) -> None:
+        self.failure = error
+        self._stopped.set()
+
+    async def _stop_engine(self) -> None:
+        if self._engine is not None:
+            await self._engine.stop(self.settings.stop_deadline_s)
+
+    def ask_to_stop(self) -> None:
+        """As SIGTERM does."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped.set)
+        await self._stopped.wait()
+        log.info("stopping")
+        await self.stop()
+        if self.failure is not None:
+            raise CooeeError(f"the server ended by a fault of its own: {self.failure} (see the log)")
+        log.info("stopped")
+
+    async def stop(self) -> None:
+        """Requests first, then the engine, then the store."""
+        await self._undo.aclose()
+
+
+async def serve(settings: Settings) -> None:
+    """`cooee serve`."""
+    node = Node(settings)
+    await node.start()
+    await node.run()
