@@ -123,8 +123,8 @@ async def _recipients(services: Services, request: Request) -> Checked:
     _no_lists(request.fields)
     account = request.account
     if raw is None:
-        checked = services.recipients.check(account, ())
-    elif raw.nbytes > LARGE:
+        raise ApiError(NO_DESTINATION)
+    if raw.nbytes > LARGE:
         large, raw = raw, None
         checked = await services.recipients.aside(
             lambda: services.recipients.check_json(account, large, decode_value)
@@ -134,6 +134,7 @@ async def _recipients(services: Services, request: Request) -> Checked:
         value = decode_value(bytes(raw))
         if isinstance(value, float):
             raise ApiError.field("Destinations", "must be a list of numbers")
+        await services.recipients.prepare(account)
         checked = services.recipients.check(account, value if isinstance(value, list) else (value,))
     raw = None
     request.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -37,3 +37,14 @@ class Pages:
         else:
             ready, reasons = self._readiness()
             await send_bytes(send, 200 if ready else 503, encode({"ready": ready, **reasons}), content=_JSON)
+
+
+class HealthOnly:
+    """The ASGI application of a node without the API: /healthz, /readyz and /metrics."""
+
+    def __init__(self, readiness: Readiness, *, metrics: bool) -> None:
+        self._pages = Pages(readiness, metrics=metrics)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: object, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._pages.answer(scope["method"], scope["path"], send)
