@@ -109,7 +109,8 @@ def takes(kind: inspect.Type) -> str:
             return "one of " + ", ".join(str(value) for value in kind.values)
         case inspect.StrType():
             if kind.max_length is not None:
-                return f"text of {kind.min_length or 0} to {kind.max_length} ASCII characters"
+                kinds = "ASCII characters" if kind.pattern else "characters"
+                return f"text of {kind.min_length or 0} to {kind.max_length} {kinds}"
             return "text" if not kind.min_length else "some text"
         case inspect.VarTupleType() | inspect.ListType():
             return "a list of texts (comma-separated outside of files)"

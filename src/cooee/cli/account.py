@@ -1,0 +1,334 @@
+"""`cooee account …`: the operator's side of accounts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cooee.cli.base import (
+    json_flag,
+    local_time,
+    password_flag,
+    read_password,
+    run,
+    show_fields,
+    show_json,
+    show_table,
+    station,
+    takes_settings,
+    utc_time,
+)
+from cooee.config import Settings
+
+if TYPE_CHECKING:
+    from cooee.service.accounts import Accounts, AccountView
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_PERMISSIONS = (
+    ("unicode", "allow_unicode", "Texts that need UCS-2."),
+    ("long", "allow_long", "Texts of more than one segment."),
+    ("international", "allow_international", "Numbers outside the account's country."),
+    ("may-add-credits", "may_add_credits", "Topping itself up through the API, for later billing."),
+    ("utc", "times_utc", "Times that the API returns are UTC, not local."),
+)
+
+
+def _permissions(command: Command) -> Command:
+    decorated: Any = command
+    for name, field, text in reversed(_PERMISSIONS):
+        decorated = click.option(f"--{name}/--no-{name}", field, default=None, help=text)(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """What was named on the command line; the rest is left to the service's defaults."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@asynccontextmanager
+async def _accounts(settings: Settings) -> AsyncIterator[Accounts]:
+    from cooee.service.accounts import Accounts
+
+    async with station(settings) as at:
+        accounts = Accounts(at.database, at.ids, at.clock)
+        try:
+            yield accounts
+        finally:
+            accounts.close()
+
+
+@click.group()
+def account() -> None:
+    """Add, change, credit and suspend accounts.
+
+    \b
+    Example:
+      cooee account list
+    """
+
+
+@account.command()
+@click.argument("name")
+@password_flag
+@click.option("--credits", type=int, help="Opening balance.  [default: 0]")
+@click.option("--zone", help="Time zone, an IANA name.  [default: Australia/Sydney]")
+@click.option("--country", help="Home country, whose local numbers are understood.  [default: AU]")
+@click.option("--parent", help="Account that this one belongs to.")
+@_permissions
+@takes_settings("database")
+def add(settings: Settings, name: str, password_stdin: bool, **values: Any) -> None:
+    """Add the account NAME. Its password is read from standard input.
+
+    \b
+    Example:
+      echo 'a long password' | cooee account add acme --password-stdin --credits 1000
+    """
+    if not password_stdin:
+        raise click.UsageError("an account needs a password: pipe it in and give --password-stdin")
+    password = read_password()
+
+    async def work() -> int:
+        async with _accounts(settings) as accounts:
+            return (await accounts.add(name, password, **_given(values))).id
+
+    click.echo(f"account {name} added, UserId {run(work())}")
+
+
+@account.command("set")
+@click.argument("name")
+@click.option("--zone", help="Time zone, an IANA name.")
+@click.option("--country", help="Home country, whose local numbers are understood.")
+@click.option("--parent", help="Account that this one belongs to; empty for none.")
+@_permissions
+@takes_settings("database")
+def set_account(settings: Settings, name: str, **values: Any) -> None:
+    """Change settings of the account NAME; what is not named stays.
+
+    \b
+    Example:
+      cooee account set acme --international --zone Australia/Perth
+    """
+    changes = _given(values)
+    if not changes:
+        raise click.UsageError("name at least one setting to change")
+
+    async def work() -> None:
+        async with _accounts(settings) as accounts:
+            await accounts.set(name, **changes)
+
+    run(work())
+    click.echo(f"account {name} changed; running servers follow within 5 s")
+
+
+@account.command()
+@click.argument("name")
+@click.option(
+    "--ledger", type=click.IntRange(0, 10_000), default=10, show_default=True, help="Ledger lines to show."
+)
+@json_flag
+@takes_settings("database")
+def show(settings: Settings, name: str, ledger: int, as_json: bool) -> None:
+    """Show the account NAME, its balance and the newest lines of its ledger.
+
+    \b
+    Example:
+      cooee account show acme --ledger 50
+    """
+
+    async def work() -> AccountView:
+        async with _accounts(settings) as accounts:
+            return await accounts.show(name, ledger=ledger)
+
+    view = run(work())
+    if as_json:
+        show_json(_view_json(view))
+        return
+    found = view.account
+    suspended = view.suspended_at is not None and found.state.name == "SUSPENDED"
+    show_fields(
+        {
+            "Account": found.name,
+            "UserId": found.id,
+            "State": found.state.name.lower(),
+            **({"Suspended": local_time(view.suspended_at, found.zone_name)} if suspended else {}),
+            "Credits": view.credits,
+            "Parent": view.parent,
+            "Country": found.country,
+            "Zone": found.zone_name,
+            "Times in API": "UTC" if found.times_utc else found.zone_name,
+            "Unicode": found.allow_unicode,
+            "Long messages": found.allow_long,
+            "International": found.allow_international,
+            "Adds credits": found.may_add_credits,
+            "Added": local_time(found.created_at, found.zone_name),
+        }
+    )
+    if ledger:
+        click.echo()
+        show_table(
+            ("No", "When", "Credits", "Kind", "Campaign", "Reason"),
+            [
+                (
+                    line.no,
+                    local_time(line.at, found.zone_name),
+                    line.amount,
+                    line.kind,
+                    line.campaign_id,
+                    line.reason,
+                )
+                for line in view.ledger
+            ],
+            "No ledger lines yet.",
+        )
+
+
+def _view_json(view: AccountView) -> dict[str, object]:
+    found = view.account
+    return {
+        "id": found.id,
+        "name": found.name,
+        "state": found.state.name.lower(),
+        "credits": view.credits,
+        "parent": view.parent,
+        "country": found.country,
+        "zone": found.zone_name,
+        "times_utc": found.times_utc,
+        "allow_unicode": found.allow_unicode,
+        "allow_long": found.allow_long,
+        "allow_international": found.allow_international,
+        "may_add_credits": found.may_add_credits,
+        "created_at": utc_time(found.created_at),
+        "suspended_at": utc_time(view.suspended_at),
+        "ledger": [
+            {
+                "no": line.no,
+                "at": utc_time(line.at),
+                "amount": line.amount,
+                "kind": line.kind,
+                "campaign_id": line.campaign_id,
+                "reason": line.reason,
+            }
+            for line in view.ledger
+        ],
+    }
+
+
+@account.command("list")
+@json_flag
+@takes_settings("database")
+def list_accounts(settings: Settings, as_json: bool) -> None:
+    """List every account with its balance.
+
+    \b
+    Example:
+      cooee account list --json
+    """
+
+    async def work() -> list[dict[str, object]]:
+        async with _accounts(settings) as accounts:
+            return [
+                {
+                    "id": line.id,
+                    "name": line.name,
+                    "state": line.state.name.lower(),
+                    "credits": line.credits,
+                    "country": line.country,
+                    "zone": line.zone,
+                    "parent": line.parent,
+                }
+                for line in await accounts.list()
+            ]
+
+    lines = run(work())
+    if as_json:
+        show_json(lines)
+        return
+    show_table(
+        ("UserId", "Name", "State", "Credits", "Country", "Zone", "Parent"),
+        [tuple(line.values()) for line in lines],
+        "No accounts yet: add one with cooee account add.",
+    )
+
+
+@account.command()
+@click.argument("name")
+@takes_settings("database")
+def suspend(settings: Settings, name: str) -> None:
+    """Suspend the account NAME: its logins are refused and nothing of it is handed over any more.
+
+    \b
+    Example:
+      cooee account suspend acme
+    """
+
+    async def work() -> bool:
+        async with _accounts(settings) as accounts:
+            return await accounts.suspend(name)
+
+    click.echo(f"account {name} {'suspended' if run(work()) else 'was suspended already'}")
+
+
+@account.command()
+@click.argument("name")
+@takes_settings("database")
+def unsuspend(settings: Settings, name: str) -> None:
+    """Let the suspended account NAME go on where it stopped.
+
+    \b
+    Example:
+      cooee account unsuspend acme
+    """
+
+    async def work() -> bool:
+        async with _accounts(settings) as accounts:
+            return await accounts.unsuspend(name)
+
+    click.echo(f"account {name} {'is active again' if run(work()) else 'was not suspended'}")
+
+
+@account.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("amount", type=int)
+@click.option("--reason", required=True, help="Why, in one line; kept in the ledger.")
+@takes_settings("database")
+def credit(settings: Settings, name: str, amount: int, reason: str) -> None:
+    """Add AMOUNT credits to the account NAME, or take some where it is negative; the balance stays above zero.
+
+    \b
+    Examples:
+      cooee account credit acme 5000 --reason 'invoice 1042'
+      cooee account credit acme -200 --reason 'booked twice'
+    """
+
+    async def work() -> int:
+        async with _accounts(settings) as accounts:
+            return await accounts.credit(name, amount, reason)
+
+    click.echo(f"account {name} has {run(work())} credits now")
+
+
+@account.command()
+@click.argument("name")
+@password_flag
+@takes_settings("database")
+def password(settings: Settings, name: str, password_stdin: bool) -> None:
+    """Give the account NAME a new password, read from standard input. The old one stops working within 5 s.
+
+    \b
+    Example:
+      echo 'another long password' | cooee account password acme --password-stdin
+    """
+    if not password_stdin:
+        raise click.UsageError("pipe the new password in and give --password-stdin")
+    secret = read_password()
+
+    async def work() -> None:
+        async with _accounts(settings) as accounts:
+            await accounts.set_password(name, secret)
+
+    run(work())
+    click.echo(f"account {name} has a new password")
