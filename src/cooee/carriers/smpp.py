@@ -11,8 +11,9 @@ from cooee.model.clock import Clock
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, segment
 from cooee.smpp.codes import CommandStatus as Status
+from cooee.smpp.packets import DataSm, DeliverSm
 from cooee.smpp.pdu import encode
-from cooee.smpp.receipt import Receipt, parse_receipt
+from cooee.smpp.receipt import PlainReceipt, Receipt, parse_receipt
 from cooee.smpp.session import Answer, BindConfig, Inbound, Segment, Session, State, Submission
 from cooee.smpp.template import SubmitTemplate
 
@@ -171,12 +172,12 @@ class SmppLink:
         """Receipts and messages are told apart; each group is acknowledged by itself, after its commit."""
         receipts: list[Receipt] = []
         receipt_pdus: list[Inbound] = []
-        others: list[Inbound] = []
+        others: list[DeliverSm | DataSm] = []
         for pdu in pdus:
             receipt = parse_receipt(pdu)
-            if receipt is None:
+            if receipt is None and not isinstance(pdu, PlainReceipt):
                 others.append(pdu)
-            else:
+            elif receipt is not None:
                 receipts.append(receipt)
                 receipt_pdus.append(pdu)
         if receipts:

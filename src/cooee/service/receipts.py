@@ -17,7 +17,8 @@ from cooee.model.clock import Clock
 from cooee.model.errors import CommitUnknown, StoreUnavailable
 from cooee.model.message import code_of
 from cooee.model.metrics import QUARANTINED, RECEIPTS
-from cooee.smpp.receipt import Receipt, id_candidates
+from cooee.model.smscid import canonical_id
+from cooee.smpp.receipt import Receipt, ReceiptState
 from cooee.store import receipts as rows
 from cooee.store.database import Database, Lane, Tx
 from cooee.store.receipts import DELIVERED, FAILED, OPEN, Applied, Incoming
@@ -30,22 +31,23 @@ GROUP = 1000
 Done = Callable[[bool], None]
 
 
+_KINDS = {state: DELIVERED if state is ReceiptState.DELIVERED else FAILED for state in ReceiptState} | {
+    ReceiptState.ENROUTE: OPEN,
+    ReceiptState.ACCEPTED: OPEN,
+    ReceiptState.UNKNOWN: OPEN,
+}
+
+
 def incoming(receipt: Receipt, codes: Mapping[str, int]) -> Incoming:
     """A receipt as the store needs it; `codes` maps the carrier's own error codes (wire contract §5)."""
-    kind = DELIVERED if receipt.delivered else FAILED if receipt.final else OPEN
-    digits = receipt.source.lstrip("+")
-    handset = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
-    code = 0
+    kind = _KINDS[receipt.state]
+    source = receipt.source.lstrip("+")
+    handset = int(source) if source.isdecimal() and source.isascii() and len(source) <= 18 else None
+    code, error = 0, ""
     if kind == FAILED:
         code = codes.get(receipt.error) or code_of(receipt.error)
-    return Incoming(
-        id_candidates(receipt.message_id) if receipt.message_id else (),
-        handset,
-        receipt.destination,
-        kind,
-        f"{receipt.state.name} {receipt.error}".strip()[:120],
-        code,
-    )
+        error = f"{receipt.state.name} {receipt.error}".strip()[:120]
+    return Incoming(canonical_id(receipt.message_id), handset, receipt.destination, kind, error, code)
 
 
 class ReceiptIntake:

@@ -31,6 +31,8 @@ from cooee.smpp.pdu import (
     decode,
     encode,
 )
+from cooee.smpp.plain import read_plain
+from cooee.smpp.receipt import PlainReceipt
 from cooee.smpp.window import Answer, Submission, Window
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-Inbound: TypeAlias = DeliverSm | DataSm
+Inbound: TypeAlias = DeliverSm | DataSm | PlainReceipt
 
 WRITE_BUFFER = 1024 * 1024
 """Octets that may wait for the socket before the peer counts as not reading: a large window fits."""
@@ -48,6 +50,7 @@ _MESSAGE_ID_END = HEADER_LENGTH + 255
 
 _SUBMIT_SM_RESP = int(CommandId.SUBMIT_SM_RESP)
 _GENERIC_NACK = int(CommandId.GENERIC_NACK)
+_DELIVER_SM = int(CommandId.DELIVER_SM)
 _ACK = Struct(">IIIIB")
 
 _BINDS = {"transceiver": BindTransceiver, "transmitter": BindTransmitter, "receiver": BindReceiver}
@@ -211,6 +214,8 @@ class Link(asyncio.Protocol):
                 elif submission is not last:
                     answered[submission] = None
                     last = submission
+            elif command == _DELIVER_SM and self._is_bound and (plain := read_plain(frame, sequence)):
+                news.inbound.append(plain)
             elif command == _GENERIC_NACK:
                 self._nacked(sequence, status, news)
             elif command == self._bind_command:

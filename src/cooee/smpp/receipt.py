@@ -10,9 +10,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
-from cooee.smpp.codes import ESM_INTERMEDIATE, ESM_RECEIPT, ESM_TYPE_MASK, ESM_UDHI, Tag
+from cooee.model.smscid import canonical_id, id_candidates
+from cooee.smpp.codes import ESM_INTERMEDIATE, ESM_RECEIPT, ESM_TYPE_MASK, ESM_UDHI, CommandId, Tag
 from cooee.smpp.pdu import DataSm, DeliverSm
+
+__all__ = [
+    "PlainReceipt",
+    "Receipt",
+    "ReceiptState",
+    "canonical_id",
+    "id_candidates",
+    "is_receipt",
+    "parse_receipt",
+    "state_of",
+]
 
 
 class ReceiptState(Enum):
@@ -32,7 +45,7 @@ class ReceiptState(Enum):
 _OPEN = frozenset((ReceiptState.ENROUTE, ReceiptState.ACCEPTED, ReceiptState.UNKNOWN))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """One receipt, as received.
 
@@ -110,17 +123,29 @@ _LONGEST_TEXT = 1024
 _UCS2 = 8
 
 
-def is_receipt(pdu: DeliverSm | DataSm) -> bool:
+@dataclass(slots=True)
+class PlainReceipt:
+    """A deliver_sm that is a receipt in the usual form and was read in one go (plain.py)."""
+
+    command: ClassVar[CommandId] = CommandId.DELIVER_SM
+
+    sequence: int
+    receipt: Receipt
+
+
+def is_receipt(pdu: DeliverSm | DataSm | PlainReceipt) -> bool:
     """True for a receipt or an intermediate notification, also from an SMSC that does not mark it as one."""
     return parse_receipt(pdu) is not None
 
 
-def parse_receipt(pdu: DeliverSm | DataSm) -> Receipt | None:
+def parse_receipt(pdu: DeliverSm | DataSm | PlainReceipt) -> Receipt | None:
     """The receipt in that PDU, or None when it is no receipt (but a message from a handset).
 
     A PDU is one when its esm_class says so (§5.2.12), when it has the TLVs of one, or when its text has the form
     of one beyond doubt. One that is marked as a receipt but names no message has an empty `message_id`.
     """
+    if isinstance(pdu, PlainReceipt):
+        return pdu.receipt
     kind = pdu.esm_class & ESM_TYPE_MASK
     marked = kind in (ESM_RECEIPT, ESM_INTERMEDIATE)
     if not marked and kind:
@@ -149,14 +174,18 @@ def parse_receipt(pdu: DeliverSm | DataSm) -> Receipt | None:
     message_id, word, error, done = found
     if id_value is not None:
         message_id = str(id_value.partition(b"\0")[0][:255], "latin-1").strip() or message_id
-    if state_value is not None and len(state_value) == 1:
-        state = _BY_NUMBER.get(state_value[0], ReceiptState.UNKNOWN)
-    else:
-        default = ReceiptState.ENROUTE if kind == ESM_INTERMEDIATE and not word else ReceiptState.UNKNOWN
-        state = _BY_WORD.get(word[:5].lower(), default)
+    default = ReceiptState.ENROUTE if kind == ESM_INTERMEDIATE and not word else ReceiptState.UNKNOWN
+    state = state_of(state_value, word, default)
     if error_value is not None and len(error_value) == 3:
         error = str(int.from_bytes(error_value[1:], "big"))
     return Receipt(message_id, state, error, done, pdu.source_addr, pdu.destination_addr, reference, raw)
+
+
+def state_of(value: bytes | None, word: str, default: ReceiptState) -> ReceiptState:
+    """The state that a message_state TLV says, else the stat word of the text, else `default`."""
+    if value is not None and len(value) == 1:
+        return _BY_NUMBER.get(value[0], ReceiptState.UNKNOWN)
+    return _BY_WORD.get(word[:5].lower(), default)
 
 
 def _read_text(raw: bytes, esm_class: int, data_coding: int, marked: bool) -> tuple[str, str, str, str] | None:
@@ -193,27 +222,3 @@ def _read_text(raw: bytes, esm_class: int, data_coding: int, marked: bool) -> tu
         # A handset's owner may write "id: 5"; only the whole form, from the first letter on, is a receipt.
         return None
     return message_id[:255], word, fields.get("err", "")[:64], fields.get("donedate", "")[:64]
-
-
-_DECIMAL = re.compile("[0-9]{1,40}")
-_HEX = re.compile("[0-9a-f]{1,32}")
-
-
-def canonical_id(text: str) -> str:
-    """A message id as it is stored and compared: lower case, no leading zeros ("0" stays), no outer space."""
-    text = text.strip().lower()
-    return text.lstrip("0") or text[:1]
-
-
-def id_candidates(text: str) -> tuple[str, ...]:
-    """The ids that a receipt's id may mean, likeliest first: as given, from hex to decimal, from decimal to hex.
-
-    SMSCs answer submit_sm in one of these forms and write their receipts in another. All canonical; no repeats.
-    """
-    given = canonical_id(text)
-    found = [given]
-    if _HEX.fullmatch(given):
-        found.append(str(int(given, 16)))
-    if _DECIMAL.fullmatch(given):
-        found.append(f"{int(given):x}")
-    return tuple(dict.fromkeys(found))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cooee.model.smscid import id_candidates
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.refs import KEPT_MS, Ref, find_refs
 
@@ -17,20 +18,25 @@ OPEN, DELIVERED, FAILED = 0, 1, 2
 """What a receipt says: not final yet, delivered, failed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Incoming:
     """A receipt as the store needs it.
 
-    `ids` are the canonical readings of its id, likeliest first; `handset` its source as an MSISDN, None if it is
+    `smsc_id` is its id, canonical, "" for none; `handset` its source as an MSISDN, None if it is
     none; `originator` its destination; `error` what the carrier wrote, `code` what DRStatus shows for it.
     """
 
-    ids: tuple[str, ...]
+    smsc_id: str
     handset: int | None
     originator: str
     kind: int
     error: str
     code: int
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every reading of its id, likeliest first: as given, hex → decimal, decimal → hex."""
+        return id_candidates(self.smsc_id) if self.smsc_id else ()
 
 
 @dataclass(slots=True)
@@ -57,13 +63,19 @@ def same_originator(ours: str, theirs: str) -> bool:
     return a == b or (a.isdigit() and b.isdigit() and len(b) >= 6 and (a.endswith(b) or b.endswith(a)))
 
 
+def newest(receipt: Incoming, refs: Sequence[Ref]) -> Ref | None:
+    """The newest of these messages whose destination agrees with the receipt."""
+    best: Ref | None = None
+    for ref in refs:
+        if (best is None or ref[1] > best[1]) and agrees(receipt.handset, ref[4]):
+            best = ref
+    return best
+
+
 def pick(receipt: Incoming, refs: dict[str, list[Ref]]) -> Ref | None:
-    """The newest message that one of the receipt's ids stands for and whose destination agrees."""
+    """The message that one of the receipt's ids stands for: the likeliest reading that has one."""
     for smsc_id in receipt.ids:
-        best: Ref | None = None
-        for ref in refs.get(smsc_id, ()):
-            if agrees(receipt.handset, ref[4]) and (best is None or ref[1] > best[1]):
-                best = ref
+        best = newest(receipt, refs.get(smsc_id, ()))
         if best is not None:
             return best
     return None
@@ -71,18 +83,24 @@ def pick(receipt: Incoming, refs: dict[str, list[Ref]]) -> Ref | None:
 
 async def apply(tx: Tx, carrier_id: int, receipts: Sequence[Incoming], now: int) -> Applied:
     """Joins receipts into their messages; unmatched ones settle an uncertain recipient, or become orphans."""
-    refs = await find_refs(tx, carrier_id, list({r.ids[0] for r in receipts if r.ids}), now)
-    others = {i for r in receipts if pick(r, refs) is None for i in r.ids[1:]} - refs.keys()
-    if others:
-        refs |= await find_refs(tx, carrier_id, list(others), now)
+    refs = await find_refs(tx, carrier_id, list({r.smsc_id for r in receipts}), now)
     matched: list[tuple[Ref, Incoming]] = []
-    unmatched: list[Incoming] = []
+    others: list[Incoming] = []
     for receipt in receipts:
-        ref = pick(receipt, refs)
+        ref = newest(receipt, refs.get(receipt.smsc_id, ()))
         if ref is None:
-            unmatched.append(receipt)
+            others.append(receipt)
         else:
             matched.append((ref, receipt))
+    unmatched: list[Incoming] = []
+    if others:
+        refs |= await find_refs(tx, carrier_id, sorted({i for r in others for i in r.ids[1:]} - refs.keys()), now)
+        for receipt in others:
+            ref = pick(receipt, refs)
+            if ref is None:
+                unmatched.append(receipt)
+            else:
+                matched.append((ref, receipt))
     done = Applied(matched=len(matched), campaigns={(ref[2], ref[3]) for ref, _ in matched})
     await _join(tx, matched, now)
     if unmatched:
@@ -108,8 +126,7 @@ def _orphan_row(receipt: Incoming) -> Row:
 
 
 def _incoming(row: Row) -> Incoming:
-    ids = tuple(text for text in row[1:4] if text)
-    return Incoming(ids, row[4], row[5], row[6], row[7], row[8])
+    return Incoming(row[1], row[4], row[5], row[6], row[7], row[8])
 
 
 async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> None:
