@@ -130,8 +130,7 @@ def load(
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in known or variable != variable.upper():
-            names = [PREFIX + each.upper() for each in known]
-            raise _unknown_variable(variable, names)
+            raise unknown(variable, known, "setting", "the environment", PREFIX)
         values[name] = known[name].read_text(text, f"the environment ({variable})")
     for name, flag in (flags or {}).items():
         if flag is None:
@@ -147,11 +146,6 @@ def load(
             "one process: use role all"
         )
     return settings
-
-
-def _unknown_variable(variable: str, names: list[str]) -> ConfigError:
-    text = str(unknown(variable.upper(), names, "setting", "the environment"))
-    return ConfigError(text.replace(f"'{variable.upper()}'", f"'{variable}'"))
 
 
 def _toml(path: Path) -> dict[str, object]:

@@ -29,6 +29,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Every command: the module that holds it under its own name, and its line in the overview."""
 
 
+HELP = ["-h", "--help"]
+
+
 class Commands(click.Group):
     """Reads a command's module only when it is called, and turns our errors into one line and exit code 1."""
 
@@ -54,7 +57,7 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Commands, context_settings={"help_option_names": HELP, "max_content_width": 110})
 @click.version_option(__version__, prog_name="cooee")
 def main() -> None:
     """Cooee sends and receives SMS in bulk: a REST API in front, SMPP carriers behind.

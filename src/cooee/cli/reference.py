@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from cooee.cli import COMMANDS, main
+from cooee.cli import COMMANDS, HELP, main
 from cooee.config import PREFIX, Settings
 from cooee.model.carrier import SmppSettings
 from cooee.model.options import options
@@ -40,7 +40,9 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
 
 def help_of(path: str, command: click.Command) -> str:
     """A command's help text at the width of the page."""
-    context = click.Context(command, info_name=path, terminal_width=WIDTH, max_content_width=WIDTH)
+    context = click.Context(
+        command, info_name=path, terminal_width=WIDTH, max_content_width=WIDTH, help_option_names=HELP
+    )
     return command.get_help(context)
 
 

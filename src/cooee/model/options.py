@@ -86,11 +86,18 @@ def text_of(value: object) -> str:
             return str(value)
 
 
-def unknown(name: str, known: Iterable[str], what: str, where: str) -> ConfigError:
-    """The error for a name that is none: says the nearest that is, or all of them."""
+def unknown(name: str, known: Iterable[str], what: str, where: str, prefix: str = "") -> ConfigError:
+    """The error for a name that is none: says the nearest that is, or all of them.
+
+    With `prefix` the names are those of environment variables: it and capitals come before what is in `known`.
+    """
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+
+    def shown(each: str) -> str:
+        return prefix + each.upper() if prefix else each
+
+    near = difflib.get_close_matches(name.lower().removeprefix(prefix.lower()), names, n=1, cutoff=0.5)
+    hint = f"did you mean {shown(near[0])}?" if near else f"known are {', '.join(map(shown, names))}"
     return ConfigError(f"unknown {what} '{name}' in {where}: {hint}")
 
 
