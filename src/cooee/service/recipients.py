@@ -62,7 +62,7 @@ class Recipients:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def prepare(self, account: Account) -> None:
-        """To be awaited before `check`: compiling a country's numbering plan, once, takes too long for the loop."""
+        """To be awaited before `check`: compiling a country's numbering plan, once, is too long for the loop."""
         if account.country not in self._countries:
             await self.aside(lambda: self.check(account, ("1",)))
             self._countries.add(account.country)

@@ -1,0 +1,51 @@
+"""Reading reports page by page, on both engines."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cooee.model.clock import ManualClock
+from cooee.service.accounts import Accounts
+from cooee.service.reports import Reports
+from cooee.store import reports
+from cooee.store.database import Row, Tx
+from cooee.store.ids import Ids
+from cooee.store.open import open_database
+from tests.api.support_api import PASSWORD, ensure_partition
+
+
+def test_pages_walk_the_key(database_url: str) -> None:
+    """Pages hold every message once, in order, of one campaign of one account alone."""
+
+    async def main() -> None:
+        clock = ManualClock()
+        database = await open_database(database_url, clock)
+        accounts = Accounts(database, Ids(database), clock)
+        account = await accounts.add("alice", PASSWORD)
+        numbers = list(range(61400000000, 61400000000 + 2 * reports.PAGE + 3))
+
+        async def fill(tx: Tx) -> None:
+            await ensure_partition(tx)
+            for owner, campaign in ((account.id, 1), (account.id, 2), (account.id + 1, 1)):
+                rows = [
+                    (owner, campaign, n, 7 if n % 2 else 3, 1, 1, 1, 0, 1, campaign, None, 0, None)
+                    for n in numbers
+                ]
+                await tx.many("record", rows, carrier_id=1, now=1000 * campaign + owner)
+
+        await database.write(fill)
+
+        async def page(tx: Tx) -> list[Row]:
+            return [tuple(row) for row in await reports.page(tx, account.id, 1, numbers[4])]
+
+        found = await database.read(page)
+        assert len(found) == reports.PAGE
+        assert found[0] == (numbers[5], 7, 1000 + account.id, 0)
+        final = [row async for some in Reports(database).settled(account, 1) for row in some]
+        assert [row[0] for row in final] == [n for n in numbers if n % 2]
+        one = [row async for some in Reports(database).settled(account, 1, numbers[1]) for row in some]
+        assert [tuple(row) for row in one] == [(numbers[1], 7, 1000 + account.id, 0)]
+        accounts.close()
+        await database.close()
+
+    asyncio.run(main())
