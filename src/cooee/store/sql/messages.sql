@@ -12,10 +12,13 @@ FROM {rows} AS r CROSS JOIN segment_ref s ON s.carrier_id = :carrier_id AND s.sm
 WHERE s.at > :since;
 
 -- name: find_refs [postgres] rows(smsc_id text)
--- SMSC counters restart, so an id may stand for several messages: the caller takes the newest that agrees.
+-- SMSC counters restart, so an id may stand for several messages: the caller takes the newest that agrees. LATERAL
+-- with OFFSET 0 makes it one index lookup an id whatever the statistics say: on a young partition the planner
+-- believes that a carrier has few rows and reads them all (measured: 46 ms against 1 ms for 500 ids of 200,000).
 SELECT s.smsc_id, s.at, s.account_id, s.campaign_id, s.destination, s.part, s.attempt
-FROM {rows} AS r JOIN segment_ref s ON s.carrier_id = :carrier_id AND s.smsc_id = r.smsc_id
-WHERE s.at > :since;
+FROM {rows} AS r CROSS JOIN LATERAL (
+    SELECT * FROM segment_ref f WHERE f.carrier_id = :carrier_id AND f.smsc_id = r.smsc_id AND f.at > :since OFFSET 0
+) AS s;
 
 -- name: add_slice_answer [sqlite]
 INSERT INTO slice_answer (body) VALUES (:body) RETURNING id;
