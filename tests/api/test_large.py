@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cooee.service.recipients import LARGE
+from cooee.model.account import Account
+from cooee.service.campaigns import Campaigns, Created
+from cooee.service.recipients import LARGE, CreateCampaign
 from cooee.web import body as body_module
 from tests.api.support_api import Client, Server, basic
 
@@ -120,3 +125,29 @@ def test_stalled_bodies_make_room(client: Client, server: Server, monkeypatch: p
     finally:
         for line in lines:
             line.close()
+
+
+def test_the_body_is_gone_before_numbers_are_stored(tmp_path: Path) -> None:
+    """What is left by then is 8 octets a number, and not 15 of JSON beside them."""
+    held: list[int] = []
+
+    class Watched:
+        def __init__(self, campaigns: Campaigns) -> None:
+            self._campaigns = campaigns
+
+        async def create(self, account: Account, request: CreateCampaign) -> Created:
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+            return await self._campaigns.create(account, request)
+
+    numbers = [f"61400{n:06d}" for n in range(1000)] * 200
+    with Server(f"sqlite:///{tmp_path / 'cooee.db'}", wrap=Watched) as server:
+        client = server.account(credits=10**6)
+        assert client.create().code == 0
+        body = body_of(numbers)
+        tracemalloc.start()
+        try:
+            assert client.post("/api/campaign", body).json["Messages"] == 1000
+        finally:
+            tracemalloc.stop()
+    assert held[1] < len(body) // 4
