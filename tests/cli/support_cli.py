@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from cooee.cli import main
 
 PASSWORD = "a long password"
+
+
+@pytest.fixture(autouse=True)
+def logs_restored() -> Iterator[None]:
+    """Logging as it was before: a command sets it up for its own streams, which end with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @dataclass

@@ -9,16 +9,9 @@ import pytest
 import structlog
 
 from cooee import logs
+from tests.cli.support_cli import logs_restored
 
-
-@pytest.fixture(autouse=True)
-def _restored() -> object:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+__all__ = ["logs_restored"]
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:

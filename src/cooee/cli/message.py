@@ -34,8 +34,8 @@ _STORIES = {
     MessageState.HANDED_OVER: "the carrier has it; no final receipt yet",
     MessageState.WASHED: "not sent: the number had opted out; refunded",
     MessageState.CANCELLED: "not sent: the campaign was deleted; refunded",
-    MessageState.FAILED: "not delivered",
-    MessageState.DELIVERED: "delivered",
+    MessageState.FAILED: "refused, undeliverable, or given up; Code says why",
+    MessageState.DELIVERED: "the receipts of every part say so",
 }
 
 
