@@ -146,9 +146,9 @@ class Node:
             "serving", address=f"http://{settings.host}:{self.port}", role=settings.role, store=database.engine
         )
 
-    def _wake(self) -> None:
+    def _wake(self, deals: bool) -> None:
         if self._engine is not None:
-            self._engine.wake()
+            self._engine.wake(deals)
 
     async def _serve(self, sock: socket.socket, campaigns: Campaigns) -> None:
         settings = self.settings

@@ -64,6 +64,16 @@ class Slice(Protocol):
     answers: list[Answer]
 
 
+@dataclass(slots=True)
+class Order:
+    """A slice to be sent: a prepared message, its recipients, the parts `wanted` of each (None: all)."""
+
+    prepared: object
+    destinations: Sequence[int]
+    wanted: Sequence[Sequence[int]] | None
+    token: object
+
+
 class Link(Protocol):
     """One bind."""
 
@@ -93,10 +103,8 @@ class Link(Protocol):
         """Connects, and again whenever the connection is lost, until `close`."""
         ...
 
-    def send(
-        self, prepared: object, destinations: Sequence[int], wanted: Sequence[Sequence[int]] | None, token: object
-    ) -> None:
-        """Writes a slice. The caller keeps to `free`, except for a single message of several parts."""
+    def send(self, orders: Sequence[Order]) -> None:
+        """Writes slices in one go. The caller keeps to `free`, except for a single message of several parts."""
         ...
 
     async def close(self, deadline_s: float) -> None:

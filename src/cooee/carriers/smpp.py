@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from cooee.carriers.base import LinkEvents, Outgoing, SendError
+from cooee.carriers.base import LinkEvents, Order, Outgoing, SendError
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import Clock
 from cooee.model.originator import Originator, parse_originator
@@ -135,13 +135,14 @@ class SmppLink:
         """See `base.Link`."""
         self._session.start()
 
-    def send(
-        self, prepared: object, destinations: Sequence[int], wanted: Sequence[Sequence[int]] | None, token: object
-    ) -> None:
+    def send(self, orders: Sequence[Order]) -> None:
         """See `base.Link`."""
-        if not isinstance(prepared, SubmitTemplate):
-            raise TypeError("prepared by another carrier")
-        self._session.submit(Submission(prepared, destinations, wanted, token))
+        submissions = []
+        for order in orders:
+            if not isinstance(order.prepared, SubmitTemplate):
+                raise TypeError("prepared by another carrier")
+            submissions.append(Submission(order.prepared, order.destinations, order.wanted, order.token))
+        self._session.submit(*submissions)
 
     async def close(self, deadline_s: float) -> None:
         """See `base.Link`."""

@@ -70,10 +70,12 @@ class Engine:
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None
 
-    def wake(self) -> None:
-        """Something was accepted."""
-        self._scheduler.wake()
-        self._fleet.wake()
+    def wake(self, deals: bool) -> None:
+        """Something was accepted; `deals`: its batches must be dealt to carriers first."""
+        if deals:
+            self._scheduler.wake()
+        else:
+            self._fleet.wake()
 
     def problems(self) -> list[str]:
         """Why messages do not go out, a sentence each; empty when all is well."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from cooee.carriers.base import Answer, Carrier, Link, Outgoing, Segment, Slice
+from cooee.carriers.base import Answer, Carrier, Link, Order, Outgoing, Segment, Slice
 from cooee.engine.pacing import Pacing
 from cooee.engine.work import Answers, Slip, Tally, Work
 from cooee.model.clock import Clock
@@ -32,10 +32,14 @@ RECORD_AFTER_S = 0.05
 """Answers wait this long for a mark to go along with."""
 GATHER_S = 0.004
 """Room that is under a quarter of the window waits this long for more."""
+CLAIM_EVERY_S = 0.01
+"""A claim that found less than it could take is not repeated sooner: single messages gather meanwhile."""
 POLL_S = 0.5
 """How often to look for work that nobody announced (another process, another node)."""
 SLICE = 1000
 """Segments that one trip marks at most."""
+FEW_BATCHES, MOST_BATCHES = 8, 500
+"""Batches that a claim looks at, at least and at most."""
 ANSWERS = 2000
 """Answers that one trip records at most."""
 
@@ -74,6 +78,8 @@ class Worker:
         self._late: list[tuple[list[Row], list[Ref]]] = []
         self._event = asyncio.Event()
         self._maybe_work = True
+        self._limit = FEW_BATCHES
+        self._next_claim = 0.0
         self._first_pending: float | None = None
         self._retry_numbers: list[int] = []
         self._stopping = False
@@ -166,13 +172,15 @@ class Worker:
         gathered = False
         while not self._stopping:
             link = self.link
-            room = (
-                self.pacing.room(link.free) if link is not None and self._may_write() and not self.resting else 0
-            )
-            wants = room > 0 and (
-                self._maybe_work or any(w.left and not w.stop_marking for w in self._works.values())
-            )
-            if wants and link is not None:
+            sends = link is not None and self._may_write() and not self.resting
+            room = self.pacing.room(link.free) if link is not None and sends else 0
+            marks = any(w.left and not w.stop_marking for w in self._works.values())
+            if room > 0 and link is not None and (marks or self._maybe_work):
+                early = 0.0 if marks else self._next_claim - self._clock.monotonic()
+                if early > 0:
+                    # Not woken by each message that is accepted meanwhile: that is the point.
+                    await asyncio.sleep(early)
+                    continue
                 if gathered or room * 4 >= min(link.size, SLICE) or not self._busy():
                     return
                 gathered = True
@@ -244,6 +252,7 @@ class Worker:
             max_age_ms=self._policy.max_age_ms,
             steps=steps,
             room=claim_room,
+            limit=self._limit,
         )
 
     def _take_answers(self, now: int) -> None:
@@ -311,9 +320,12 @@ class Worker:
 
     def _apply(self, ask: Trip, outcome: Outcome) -> None:
         if ask.room:
-            got = sum(claimed.marked - claimed.start for claimed in outcome.claimed)
-            if not outcome.claimed or got == 0:
-                self._maybe_work = False
+            got = len(outcome.claimed)
+            self._maybe_work = got > 0
+            # The claim reads as many batches as it may take: few while they are large, many while they are small.
+            self._limit = min(MOST_BATCHES, ask.limit * 4) if got >= ask.limit else max(FEW_BATCHES, got * 2)
+            full = got >= ask.limit or any(claimed.marked < len(claimed.numbers) for claimed in outcome.claimed)
+            self._next_claim = self._clock.monotonic() + (0.0 if full else CLAIM_EVERY_S)
         if outcome.washed:
             WASHED.inc(outcome.washed)
         for key in outcome.refused:
@@ -325,10 +337,13 @@ class Worker:
             prepared, parts = self._prepare(claimed)
             work = Work(claimed, prepared, parts, ask.now, ask.max_age_ms)
             self._works[claimed.key] = work
+        orders: list[Order] = []
         for grant in outcome.grants:
             granted = self._works.get(grant.key)
-            if granted is not None:
-                self._send(granted, grant)
+            if granted is not None and (order := self._order(granted, grant)) is not None:
+                orders.append(order)
+        if orders:
+            self._send(orders)
         self._let_go(ask)
 
     def _prepare(self, claimed: dispatch.Claimed) -> tuple[object, int]:
@@ -336,24 +351,25 @@ class Worker:
         if claimed.expires_at is not None:
             # In whole quarters of an hour, so that retries of many batches share a template.
             validity = max(60, (claimed.expires_at - self._clock.now_ms()) // 900_000 * 900)
-        return self.carrier.prepare(Outgoing(claimed.originator, claimed.body, claimed.concat_ref, validity))
+        # Only parts carry a reference: without it, all campaigns with the same text share a template.
+        reference = claimed.concat_ref if claimed.segments > 1 else 0
+        return self.carrier.prepare(Outgoing(claimed.originator, claimed.body, reference, validity))
 
-    def _send(self, work: Work, grant: Grant) -> None:
-        positions: Sequence[int] = range(grant.start, grant.stop)
+    def _order(self, work: Work, grant: Grant) -> Order | None:
+        """What a grant comes to on the wire; None when all of it was washed or settled."""
         work.marked = grant.stop
-        for at in grant.skip:
-            work.settle(at)
+        positions: Sequence[int] = range(grant.start, grant.stop)
+        numbers = work.claim.numbers
+        destinations: Sequence[int] = numbers[grant.start : grant.stop]
         if grant.skip:
+            for at in grant.skip:
+                work.settle(at)
             positions = [at for at in positions if at not in grant.skip]
+            destinations = [numbers[at] for at in positions]
         if not positions:
             work.advance()
             self._event.set()
-            return
-        numbers = work.claim.numbers
-        if grant.skip:
-            destinations: Sequence[int] = [numbers[at] for at in positions]
-        else:
-            destinations = numbers[grant.start : grant.stop]
+            return None
         wanted: list[list[int]] | None = None
         segments = len(positions) * work.parts
         if grant.accepted:
@@ -365,16 +381,18 @@ class Worker:
             self._answers.expect(work, positions, wanted, grant.accepted)
         work.open += segments
         self.pacing.take(segments)
+        return Order(work.prepared, destinations, wanted, Slip(work, positions))
+
+    def _send(self, orders: Sequence[Order]) -> None:
         link = self.link
         if link is not None and self._may_write() and not self._stopping:
-            link.send(work.prepared, destinations, wanted, Slip(work, positions))
+            link.send(orders)
             return
-        unsent = [
-            (index, part)
-            for index in range(len(positions))
-            for part in (wanted[index] if wanted is not None else range(work.parts))
-        ]
-        self._lose(Slip(work, positions), (), unsent)
+        for order in orders:
+            slip = order.token
+            if isinstance(slip, Slip):
+                parts = order.wanted or [range(slip.work.parts)] * len(order.destinations)
+                self._lose(slip, (), [(index, part) for index, some in enumerate(parts) for part in some])
 
     def _let_go(self, ask: Trip) -> None:
         """Forgets batches that the trip finished or gave back."""

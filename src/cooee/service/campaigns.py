@@ -50,18 +50,19 @@ class CampaignView:
 
 
 class Campaigns:
-    """The use cases of campaigns. `wake` is called when there is something to send."""
+    """The use cases of campaigns. `wake` is called when there is something to send: with True when it must be dealt
+    to carriers first."""
 
     def __init__(
-        self, database: Database, ids: Ids, clock: Clock, routes: Routes, wake: Callable[[], None] | None = None
+        self, database: Database, ids: Ids, clock: Clock, routes: Routes, wake: Callable[[bool], None] | None = None
     ) -> None:
         self._database = database
         self._ids = ids
         self._clock = clock
         self._routes = routes
-        self._wake = wake or (lambda: None)
+        self._wake = wake or (lambda deals: None)
         self._creates: Grouped[NewCampaign, Created] = Grouped(
-            database, self._create_group, limit=GROUP, parallel=1 if database.engine == "sqlite" else 3
+            database, self._create_group, limit=GROUP, parallel=8 if database.engine == "sqlite" else 3
         )
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
@@ -103,7 +104,7 @@ class Campaigns:
         except CommitUnknown:
             created = await self._look_up(new)
         ACCEPTED.inc(created.messages)
-        self._wake()
+        self._wake(new.carriers is None)
         return created
 
     @staticmethod
@@ -206,7 +207,7 @@ class Campaigns:
         if not 0 <= campaign_id < MAX_ID:
             raise ApiError(NO_CAMPAIGN)
         await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
-        self._wake()
+        self._wake(True)
 
 
 def _view(row: Row) -> CampaignView:

@@ -182,20 +182,21 @@ class Session:
         self._link = None
         self._enter(State.CLOSED, "stopped")
 
-    def submit(self, submission: Submission) -> None:
-        """Writes a submission at once, as far as there are slots; the rest follows as slots free.
+    def submit(self, *submissions: Submission) -> None:
+        """Writes submissions at once, as far as there are slots; the rest follows as slots free.
 
         The caller keeps to `free`, unless it is a single message, whose parts may be more. When the bind has
         gone since `free` was asked, everything is reported lost as unsent, after this call.
         """
         link = self._link
-        if link is None or self.state is not State.BOUND or link.closing:
+        if link is not None and self.state is State.BOUND and not link.closing:
+            link.submit(submissions)
+            return
+        for submission in submissions:
             unsent = [submission.segment(index) for index in range(submission.segments)]
             asyncio.get_running_loop().call_soon(
                 self.tell, self.events.lost, self, submission, [], unsent, f"not bound: {self.reason}"
             )
-            return
-        link.submit(submission)
 
     def acknowledge(self, pdus: Sequence[Inbound], status: int = 0) -> None:
         """Answers those messages with `status`, in one write; nothing for those of a connection that is gone."""
