@@ -139,7 +139,8 @@ class Node:
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
-        await self._serve(sock, Campaigns(database, ids, self.clock, routes, self._wake))
+        fresh = self._engine.reserve if self._engine is not None else None
+        await self._serve(sock, Campaigns(database, ids, self.clock, routes, self._wake, fresh))
         gc.collect()
         gc.freeze()
         log.info(

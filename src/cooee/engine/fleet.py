@@ -129,6 +129,16 @@ class Fleet:
             for worker in lane.workers.values():
                 worker.wake()
 
+    def reserve(self, carrier_id: int, segments: int) -> Worker | None:
+        """Room on one of a carrier's binds, for a message that is being accepted in this process."""
+        lane = self._lanes.get(carrier_id)
+        if lane is None:
+            return None
+        for worker in lane.workers.values():
+            if worker.reserve(segments):
+                return worker
+        return None
+
     def problems(self) -> list[str]:
         """What keeps messages from going out, a sentence each; empty when all is well."""
         found = []

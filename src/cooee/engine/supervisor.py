@@ -14,6 +14,7 @@ import structlog
 from cooee.engine.fleet import Defaults, Fleet, MakeCarrier
 from cooee.engine.membership import BEAT_S, Membership
 from cooee.engine.scheduler import Scheduler
+from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
@@ -76,6 +77,11 @@ class Engine:
             self._scheduler.wake()
         else:
             self._fleet.wake()
+
+    def reserve(self, carrier_id: int, segments: int) -> Worker | None:
+        """Room for a fresh message. Only where no peer can take this engine for dead meanwhile: on PostgreSQL a
+        batch that is born marked could belong to an engine that was evicted a moment ago."""
+        return self._fleet.reserve(carrier_id, segments) if self._alone else None
 
     def problems(self) -> list[str]:
         """Why messages do not go out, a sentence each; empty when all is well."""

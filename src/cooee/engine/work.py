@@ -13,8 +13,9 @@ from random import SystemRandom
 from cooee.carriers.base import Answer, Segment, SendError
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
 from cooee.smpp.receipt import canonical_id
+from cooee.store.claims import Claimed
 from cooee.store.database import Row
-from cooee.store.dispatch import Claimed, Refused, Step
+from cooee.store.dispatch import Refused, Step
 from cooee.store.refs import Ref
 
 _random = SystemRandom()
@@ -31,6 +32,8 @@ class Partial:
     error: SendError | None = None
     status: int = 0
     unsure: bool = False
+    refs: list[Ref] = field(default_factory=list)
+    """Ids of its accepted parts. They are recorded with its row: a receipt that finds an id finds its message."""
 
 
 @dataclass(slots=True)
@@ -223,7 +226,7 @@ class Answers:
             entry.accepted |= 1 << part
             account_id, campaign_id, _ = work.claim.key
             number = work.claim.numbers[at]
-            work.pending.refs.append(
+            entry.refs.append(
                 (canonical_id(smsc_id), now, account_id, campaign_id, number, part, work.claim.attempt)
             )
             return
@@ -235,6 +238,7 @@ class Answers:
     def _finish(self, work: Work, at: int, entry: Partial, now: int, tally: Tally) -> None:
         """Every part is answered or given up: one row for the message."""
         work.answered[at] = 1
+        work.pending.refs += entry.refs
         number = work.claim.numbers[at]
         full = (1 << work.parts) - 1
         if entry.accepted == full:
@@ -279,6 +283,7 @@ class Answers:
     def _finish_lost(self, work: Work, at: int, entry: Partial, now: int, tally: Tally) -> None:
         if not entry.unsure and entry.error is SendError.NOT_SENT:
             work.answered[at] = 1
+            work.pending.refs += entry.refs
             self._not_sent(work, work.claim.numbers[at], entry.accepted, tally)
         else:
             self._finish(work, at, entry, now, tally)

@@ -19,8 +19,9 @@ from cooee.model.clock import Clock
 from cooee.model.errors import CommitUnknown, CooeeError
 from cooee.model.metrics import SUBMITTED, UNCERTAIN, WASHED
 from cooee.store import dispatch
+from cooee.store.claims import Claimed, Key
 from cooee.store.database import Database, Lane, Row
-from cooee.store.dispatch import Grant, Key, Outcome, Step, Trip
+from cooee.store.dispatch import Grant, Outcome, Step, Trip
 from cooee.store.ids import Ids
 from cooee.store.receipts import rejoin
 from cooee.store.refs import Ref
@@ -34,6 +35,8 @@ GATHER_S = 0.004
 """Room that is under a quarter of the window waits this long for more."""
 CLAIM_EVERY_S = 0.01
 """A claim that found less than it could take is not repeated sooner: single messages gather meanwhile."""
+RESERVED_S = 10.0
+"""Room that was reserved and neither used nor released is free again after this."""
 POLL_S = 0.5
 """How often to look for work that nobody announced (another process, another node)."""
 SLICE = 1000
@@ -63,7 +66,7 @@ class Worker:
     ) -> None:
         self.carrier = carrier
         self.pacing = pacing
-        self._owner = owner
+        self.owner = owner
         self._database = database
         self._ids = ids
         self._clock = clock
@@ -80,6 +83,8 @@ class Worker:
         self._maybe_work = True
         self._limit = FEW_BATCHES
         self._next_claim = 0.0
+        self._reserved = 0
+        self._reserved_at = 0.0
         self._first_pending: float | None = None
         self._retry_numbers: list[int] = []
         self._stopping = False
@@ -119,6 +124,45 @@ class Worker:
             except TimeoutError:
                 self._task.cancel()
                 log.error("worker_stuck", link=self.link.name if self.link else "", batches=len(self._works))
+
+    # --- fresh messages ------------------------------------------------------------------------------------
+
+    def reserve(self, segments: int) -> bool:
+        """Keeps room for a message that is being accepted in this process; False when there is none."""
+        if not self._may_go() or self._room(segments) < segments:
+            return False
+        self.pacing.take(segments)
+        self._reserved += segments
+        self._reserved_at = self._clock.monotonic()
+        return True
+
+    def release(self, segments: int) -> None:
+        """See `service.campaigns.FreshSlot`."""
+        self._reserved = max(0, self._reserved - segments)
+        self.pacing.take(-segments)
+
+    def adopt(self, claims: Sequence[Claimed]) -> None:
+        """See `service.campaigns.FreshSlot`: marked batches that were born ours."""
+        now = self._clock.now_ms()
+        orders: list[Order] = []
+        for claimed in claims:
+            work = self._begin(claimed, now, self._policy.max_age_ms)
+            segments = len(claimed.numbers) * work.parts
+            self._reserved = max(0, self._reserved - segments)
+            work.open = segments
+            orders.append(Order(work.prepared, claimed.numbers, None, Slip(work, range(len(claimed.numbers)))))
+        self._send(orders)
+
+    def _may_go(self) -> bool:
+        return self.link is not None and not self._stopping and not self.resting and self._may_write()
+
+    def _room(self, limit: int) -> int:
+        """Segments that may be marked now, besides what is reserved."""
+        if self.link is None:
+            return 0
+        if self._reserved and self._clock.monotonic() - self._reserved_at > RESERVED_S:
+            self._reserved = 0  # whoever asked has gone
+        return self.pacing.room(min(limit, self.link.free - self._reserved))
 
     @property
     def failure(self) -> BaseException | None:
@@ -172,8 +216,7 @@ class Worker:
         gathered = False
         while not self._stopping:
             link = self.link
-            sends = link is not None and self._may_write() and not self.resting
-            room = self.pacing.room(link.free) if link is not None and sends else 0
+            room = self._room(SLICE) if self._may_go() else 0
             marks = any(w.left and not w.stop_marking for w in self._works.values())
             if room > 0 and link is not None and (marks or self._maybe_work):
                 early = 0.0 if marks else self._next_claim - self._clock.monotonic()
@@ -224,10 +267,7 @@ class Worker:
         refused = sum(1 for work in self._works.values() if work.pending.refused)
         if len(self._retry_numbers) < refused:
             self._retry_numbers += await self._ids.take("batch", max(refused, 100))
-        link = self.link
-        room = 0
-        if link is not None and not self._stopping and not self.resting and self._may_write():
-            room = min(SLICE, self.pacing.room(link.free))
+        room = self._room(SLICE) if self._may_go() else 0
         steps: list[Step] = []
         marked = 0
         for work in list(self._works.values()):
@@ -246,7 +286,7 @@ class Worker:
         if not steps and not claim_room:
             return None
         return Trip(
-            owner=self._owner,
+            owner=self.owner,
             carrier_id=self.carrier.id,
             now=now,
             max_age_ms=self._policy.max_age_ms,
@@ -334,9 +374,7 @@ class Worker:
             log.warning("batch_lost", link=self._name, campaign=key[1], batch=key[2])
             self._drop(key)
         for claimed in outcome.claimed:
-            prepared, parts = self._prepare(claimed)
-            work = Work(claimed, prepared, parts, ask.now, ask.max_age_ms)
-            self._works[claimed.key] = work
+            self._begin(claimed, ask.now, ask.max_age_ms)
         orders: list[Order] = []
         for grant in outcome.grants:
             granted = self._works.get(grant.key)
@@ -346,7 +384,12 @@ class Worker:
             self._send(orders)
         self._let_go(ask)
 
-    def _prepare(self, claimed: dispatch.Claimed) -> tuple[object, int]:
+    def _begin(self, claimed: Claimed, now: int, max_age_ms: int) -> Work:
+        prepared, parts = self._prepare(claimed)
+        work = self._works[claimed.key] = Work(claimed, prepared, parts, now, max_age_ms)
+        return work
+
+    def _prepare(self, claimed: Claimed) -> tuple[object, int]:
         validity = self._policy.max_age_ms // 1000
         if claimed.expires_at is not None:
             # In whole quarters of an hour, so that retries of many batches share a template.

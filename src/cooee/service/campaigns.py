@@ -6,8 +6,10 @@ transaction charges and publishes it. Whoever gets an answer with Code 0 has it 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cooee.model.account import Account
 from cooee.model.campaign import BATCH_SIZE, STATUS_WORD, CampaignState
@@ -18,6 +20,7 @@ from cooee.service.recipients import CreateCampaign
 from cooee.service.routing import Routes
 from cooee.store import campaigns as rows
 from cooee.store.campaigns import Created, NewCampaign
+from cooee.store.claims import Claimed
 from cooee.store.database import Database, Grouped, Lane, Row, Tx
 from cooee.store.ids import Ids
 
@@ -26,6 +29,10 @@ __all__ = ["CampaignView", "Campaigns", "Created"]
 MAX_ID = 2**53
 GROUP = 256
 """Requests that one transaction takes at most (measured: under 5 ms on SQLite)."""
+
+
+FRESH_SEGMENTS = 20
+"""Segments up to which a campaign counts as a fresh message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +56,72 @@ class CampaignView:
     zone: str
 
 
+class FreshSlot(Protocol):
+    """Room that the engine of this process keeps for one message, whose batch is then born claimed and marked."""
+
+    owner: int
+
+    def adopt(self, claims: Sequence[Claimed]) -> None:
+        """These were committed: send them. Called on the event loop, once for a group of slots of one bind."""
+        ...
+
+    def release(self, segments: int) -> None:
+        """It was not committed, or not marked: the room is free again."""
+        ...
+
+
+Fresh = Callable[[int, int], FreshSlot | None]
+"""Asks for room on a carrier, in segments."""
+
+
 class Campaigns:
-    """The use cases of campaigns. `wake` is called when there is something to send: with True when it must be dealt
-    to carriers first."""
+    """The use cases of campaigns.
+
+    `wake` is called when there is something to send: with True when it must be dealt to carriers first.
+    """
 
     def __init__(
-        self, database: Database, ids: Ids, clock: Clock, routes: Routes, wake: Callable[[bool], None] | None = None
+        self,
+        database: Database,
+        ids: Ids,
+        clock: Clock,
+        routes: Routes,
+        wake: Callable[[bool], None] | None = None,
+        fresh: Fresh | None = None,
     ) -> None:
         self._database = database
         self._ids = ids
         self._clock = clock
         self._routes = routes
         self._wake = wake or (lambda deals: None)
+        self._fresh = fresh or (lambda carrier, segments: None)
+        self._slots: dict[int, FreshSlot] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._creates: Grouped[NewCampaign, Created] = Grouped(
             database, self._create_group, limit=GROUP, parallel=8 if database.engine == "sqlite" else 3
         )
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
-        return await rows.create_group(tx, items, self._clock.now_ms())
+        answers = await rows.create_group(tx, items, self._clock.now_ms())
+        fresh = [new for new in items if new.owner is not None]
+        loop = self._loop
+        if fresh and loop is not None:
+
+            def hand_over() -> None:
+                loop.call_soon_threadsafe(self._hand_over, fresh)
+
+            tx.after_commit(hand_over)
+        return answers
+
+    def _hand_over(self, fresh: Sequence[NewCampaign]) -> None:
+        """Fresh messages are committed: their engine sends them, with one write a bind."""
+        groups: dict[int, tuple[FreshSlot, list[Claimed]]] = {}
+        for new in fresh:
+            slot = self._slots.pop(new.id, None)
+            if slot is not None:
+                groups.setdefault(id(slot), (slot, []))[1].append(_claimed(new))
+        for slot, claims in groups.values():
+            slot.adopt(claims)
 
     # --- acceptance ----------------------------------------------------------------------------------------
 
@@ -99,13 +154,36 @@ class Campaigns:
             key=request.idempotency_key,
             digest=request.body_digest,
         )
+        if count == 1 and new.carriers is not None:
+            self._reserve(new)
         try:
             created = await (self._creates.put(new) if small else self._create_large(new))
         except CommitUnknown:
             created = await self._look_up(new)
+        except Exception:
+            self._give_back(new)
+            raise
         ACCEPTED.inc(created.messages)
-        self._wake(new.carriers is None)
+        if new.owner is None:
+            self._give_back(new)
+            self._wake(new.carriers is None)
         return created
+
+    def _reserve(self, new: NewCampaign) -> None:
+        """Asks the engine of this process for room, so that a fresh message needs no claim of its own."""
+        segments = new.messages * new.segments
+        if segments > FRESH_SEGMENTS or not new.carriers:
+            return
+        slot = self._fresh(new.carriers[0], segments)
+        if slot is not None:
+            self._loop = asyncio.get_running_loop()
+            self._slots[new.id] = slot
+            new.owner = slot.owner
+
+    def _give_back(self, new: NewCampaign) -> None:
+        slot = self._slots.pop(new.id, None)
+        if slot is not None:
+            slot.release(new.messages * new.segments)
 
     @staticmethod
     def _wake_at(account: Account, due_at: int | None, now: int) -> int | None:
@@ -208,6 +286,27 @@ class Campaigns:
             raise ApiError(NO_CAMPAIGN)
         await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
         self._wake(True)
+
+
+def _claimed(new: NewCampaign) -> Claimed:
+    """A fresh message's batch as the transaction wrote it: claimed, and marked to its end."""
+    return Claimed(
+        key=(new.account_id, new.id, 0),
+        epoch=1,
+        attempt=1,
+        credits_each=new.credits_each,
+        flags=0,
+        first_at=None,
+        expires_at=None,
+        start=0,
+        marked=new.messages,
+        numbers=new.numbers,
+        originator=new.originator,
+        body=new.body,
+        encoding=new.encoding,
+        segments=new.segments,
+        concat_ref=new.concat_ref,
+    )
 
 
 def _view(row: Row) -> CampaignView:

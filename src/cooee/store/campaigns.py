@@ -13,6 +13,7 @@ from cooee.model.clock import window_opens, zone
 from cooee.model.errors import BAD_FIELD, CAMPAIGN_STATE, CREDITS_SHORT, NO_CAMPAIGN, SUSPENDED, ApiError
 from cooee.model.message import MessageState
 from cooee.store import accounts
+from cooee.store.claims import opted_out
 from cooee.store.database import Database, Lane, Row, Tx
 
 SMALL = 5000
@@ -43,6 +44,8 @@ class NewCampaign:
     credits_each: int
     carriers: Sequence[int] | None
     """One for each batch, or None when there is no carrier yet."""
+    owner: int | None = None
+    """The engine of this process that takes it over, already marked, as soon as it is committed."""
     dropped: tuple[int, int, int] = (0, 0, 0)
     """Invalid, duplicate, international."""
     key: str | None = None
@@ -53,6 +56,11 @@ class NewCampaign:
         packed = memoryview(self.numbers).cast("B")
         step = BATCH_SIZE * 8
         self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
+
+    @property
+    def concat_ref(self) -> int:
+        """The reference of its parts: campaigns in a row differ in it."""
+        return self.id & 0xFFFF
 
     @property
     def messages(self) -> int:
@@ -80,10 +88,10 @@ class Created:
 
 
 def campaign_row(new: NewCampaign, state: CampaignState, now: int) -> Row:
-    """A row of add_campaigns. The concatenation reference is the id: campaigns in a row differ in it."""
+    """A row of add_campaigns."""
     started = now if state is CampaignState.RUNNING else None
     return (
-        new.account_id, new.id, state, new.originator, new.body, new.encoding, new.segments, new.id & 0xFFFF,
+        new.account_id, new.id, state, new.originator, new.body, new.encoding, new.segments, new.concat_ref,
         new.reference, new.due_at, new.wake_at, started, new.messages, new.credits, len(new.pieces), *new.dropped,
     )  # fmt: skip
 
@@ -95,13 +103,15 @@ def batch_rows(new: NewCampaign, turns: dict[int, int], first: int = 0, count: i
     for no in range(first, last):
         carrier = new.carriers[no] if ready and new.carriers else None
         turn = 0
-        if carrier is not None:
+        if carrier is not None and new.owner is None:
             turn = turns[carrier]
             turns[carrier] += 1
-        state = BatchState.READY if ready else BatchState.HELD
+        fresh = ready and new.owner is not None
+        state = BatchState.OUT if fresh else BatchState.READY if ready else BatchState.HELD
+        size = len(new.pieces[no]) // 8
         yield (
-            new.account_id, new.id, no, carrier, turn, state, 1, len(new.pieces[no]) // 8, new.credits_each, 0,
-            None, None, None, new.pieces[no],
+            new.account_id, new.id, no, carrier, turn, state, 1, size, new.credits_each, 0,
+            None, None, None, new.owner if fresh else None, size if fresh else 0, new.pieces[no],
         )  # fmt: skip
 
 
@@ -129,10 +139,9 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
             answers[item.id] = known
     accepted, ledger = await _charge(tx, fresh, answers)
     if accepted:
-        # A campaign that waits for its account's turn is not dealt: only running ones name carriers.
-        turns = await next_turns(
-            tx, {c for new in accepted if new.state is CampaignState.RUNNING for c in new.carriers or ()}
-        )
+        await _wash_fresh(tx, accepted)
+        queued = [new for new in accepted if new.state is CampaignState.RUNNING and new.owner is None]
+        turns = await next_turns(tx, {carrier for new in queued for carrier in new.carriers or ()})
         await tx.many("add_campaigns", [campaign_row(new, new.state, now) for new in accepted], now=now)
         starts = dict(turns)
         rows: list[Row] = []
@@ -144,10 +153,24 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
         for new in accepted:
             if new.key is not None:
                 await _keep_answer(tx, new, Created(new.id, new.messages, new.segments, new.credits))
+    taken = {id(new) for new in accepted}
+    for item in items:
+        if id(item) not in taken:
+            item.owner = None
     for item in fresh:
         if item.key is not None and isinstance(answers.get(item.id), Exception):
             await tx.run("drop_key", account_id=item.account_id, key=item.key)
     return [answers.get(item.id) or Created(item.id, item.messages, item.segments, item.credits) for item in items]
+
+
+async def _wash_fresh(tx: Tx, accepted: Sequence[NewCampaign]) -> None:
+    """A message to somebody who opted out is not born marked: it queues, and marking washes it."""
+    fresh = [(new.account_id, new.numbers) for new in accepted if new.owner is not None]
+    found = await opted_out(tx, fresh)
+    if found:
+        for new in accepted:
+            if any((new.account_id, number) in found for number in new.numbers):
+                new.owner = None
 
 
 async def _charge(

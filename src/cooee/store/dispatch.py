@@ -16,14 +16,12 @@ from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import window_opens, zone
 from cooee.model.message import FLAG_UNCERTAIN, GAVE_UP, MessageState
 from cooee.store import accounts
+from cooee.store.claims import Claimed, Key, opted_out
 from cooee.store.database import Row, Tx
 from cooee.store.receipts import join_orphans
 from cooee.store.refs import Ref, add_refs
 
 _KEY = itemgetter(0, 1, 2)
-
-Key = tuple[int, int, int]
-"""account_id, campaign_id, batch number."""
 
 
 @dataclass(slots=True)
@@ -63,27 +61,6 @@ class Step:
     """What to mark: the recipients from `marked` on."""
     release: bool = False
     """Give it back: the engine stops, or was refused before."""
-
-
-@dataclass(slots=True)
-class Claimed:
-    """A batch that is ours now, marked up to `marked`."""
-
-    key: Key
-    epoch: int
-    attempt: int
-    credits_each: int
-    flags: int
-    first_at: int | None
-    expires_at: int | None
-    start: int
-    marked: int
-    numbers: array[int]
-    originator: str
-    body: str
-    encoding: int
-    segments: int
-    concat_ref: int
 
 
 @dataclass(slots=True)
@@ -237,7 +214,7 @@ def _refused(
     packed = array("q", [item.destination for item in again])
     retries.append(
         (*step.key[:2], step.retry_no, ask.carrier_id, 0, BatchState.DELAYED, step.attempt + 1, len(packed),
-         step.credits_each, step.flags, not_before, step.first_at, step.expires_at, packed.tobytes())
+         step.credits_each, step.flags, not_before, step.first_at, step.expires_at, None, 0, packed.tobytes())
     )  # fmt: skip
 
 
@@ -322,13 +299,7 @@ async def _wash(
     out: Outcome,
 ) -> None:
     """Recipients who opted out are not written: their row and their refund are, right here."""
-    if not grants:
-        return
-    washing = {row[0] for row in await tx.many_all("with_optouts", sorted({(g[0].key[0],) for g in grants}))}
-    if not washing:
-        return
-    asked = [(g.key[0], number) for g, numbers, *_ in grants if g.key[0] in washing for number in numbers]
-    found = {(row[0], row[1]) for row in await tx.many_all("opted_out", asked)}
+    found = await opted_out(tx, [(grant.key[0], numbers) for grant, numbers, *_ in grants])
     if not found:
         return
     for grant, numbers, attempt, flags, credits_each in grants:

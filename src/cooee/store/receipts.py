@@ -102,7 +102,7 @@ async def apply(tx: Tx, carrier_id: int, receipts: Sequence[Incoming], now: int)
             else:
                 matched.append((ref, receipt))
     done = Applied(matched=len(matched), campaigns={(ref[2], ref[3]) for ref, _ in matched})
-    await _join(tx, matched, now)
+    unmatched += await _join(tx, matched, now)
     if unmatched:
         left = await _settle_uncertain(tx, carrier_id, unmatched, now)
         done.settled = len(unmatched) - len(left)
@@ -129,35 +129,30 @@ def _incoming(row: Row) -> Incoming:
     return Incoming(row[1], row[4], row[5], row[6], row[7], row[8])
 
 
-async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> None:
-    """One UPDATE for all: part masks are joined, states follow."""
-    masks: dict[tuple[int, int, int, int], list[object]] = {}
+async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> list[Incoming]:
+    """One UPDATE for all: part masks are joined, states follow. Returns receipts whose message has no row yet."""
+    masks: dict[tuple[int, int, int, int], tuple[int, int, int, str | None]] = {}
     for ref, receipt in matched:
         if receipt.kind == OPEN:
             continue
         key = (ref[2], ref[3], ref[4], ref[6])
-        entry = masks.get(key)
-        if entry is None:
-            entry = masks[key] = [0, 0, 0, None]
-        bit = 1 << ref[5]
+        delivered, failed, code, error = masks.get(key, (0, 0, 0, None))
         if receipt.kind == DELIVERED:
-            entry[0] = int(entry[0]) | bit  # type: ignore[call-overload]
+            delivered |= 1 << ref[5]
         else:
-            entry[1] = int(entry[1]) | bit  # type: ignore[call-overload]
-            entry[2], entry[3] = receipt.code, receipt.error
-    rows: list[Row] = [(*key, *entry) for key, entry in masks.items()]
-    if tx.engine == "postgres":
-        rows.sort(key=lambda row: tuple(row[:4]))
+            failed |= 1 << ref[5]
+            code, error = receipt.code, receipt.error
+        masks[key] = (delivered, failed, code, error)
+    rows: list[Row] = [(*key, *masks[key]) for key in (sorted(masks) if tx.engine == "postgres" else masks)]
     changed = await tx.many("apply_receipts", rows, now=now)
     if changed == len(rows):
-        return
-    newer = await tx.many_all("newer_attempts", [row[:4] for row in rows])
-    if not newer:
-        return
-    keys = {tuple(row) for row in newer}
-    late = [row for row in rows if tuple(row[:4]) in keys]
+        return []
+    archived = {tuple(row) for row in await tx.many_all("archived_attempts", [row[:4] for row in rows])}
+    late = [row for row in rows if tuple(row[:4]) in archived]
     await tx.many("apply_to_attempts", [row[:6] for row in late])
     await tx.many("raise_by_attempts", sorted({(row[0], row[1], row[2]) for row in late}), now=now)
+    present = {tuple(row) for row in await tx.many_all("present_messages", [row[:3] for row in rows])}
+    return [receipt for ref, receipt in matched if receipt.kind != OPEN and ref[2:5] not in present]
 
 
 async def _settle_uncertain(tx: Tx, carrier_id: int, stray: Sequence[Incoming], now: int) -> list[Incoming]:
@@ -201,9 +196,11 @@ async def join_orphans(tx: Tx, carrier_id: int, refs: Sequence[Ref], now: int) -
         known.setdefault(ref[0], []).append(ref)
     found = [(row[0], pick(_incoming(row), known), _incoming(row)) for row in rows]
     matched = [(ref, receipt) for _, ref, receipt in found if ref is not None]
-    await _join(tx, matched, now)
-    await tx.many("drop_orphans", [(number,) for number, ref, _ in found if ref is not None])
-    return len(matched)
+    early = {id(receipt) for receipt in await _join(tx, matched, now)}
+    await tx.many(
+        "drop_orphans", [(n,) for n, ref, receipt in found if ref is not None and id(receipt) not in early]
+    )
+    return len(matched) - len(early)
 
 
 async def rejoin(database: Database, carrier_id: int, refs: Sequence[Ref], now: int) -> None:
@@ -240,8 +237,9 @@ async def sweep_orphans(tx: Tx, after: int, now: int) -> int | None:
         ids = {smsc_id for _, receipt in pairs for smsc_id in receipt.ids}
         refs = await find_refs(tx, carrier_id, sorted(ids), now)
         matched = [(number, pick(receipt, refs), receipt) for number, receipt in pairs]
-        await _join(tx, [(ref, receipt) for _, ref, receipt in matched if ref is not None], now)
-        done = [(number,) for number, ref, _ in matched if ref is not None]
+        joined = [(ref, receipt) for _, ref, receipt in matched if ref is not None]
+        early = {id(receipt) for receipt in await _join(tx, joined, now)}
+        done = [(number,) for number, ref, receipt in matched if ref is not None and id(receipt) not in early]
         stray = {id(receipt): number for number, ref, receipt in matched if ref is None}
         left = await _settle_uncertain(tx, carrier_id, [r for _, ref, r in matched if ref is None], now)
         kept = {stray[id(receipt)] for receipt in left}

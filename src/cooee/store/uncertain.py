@@ -96,7 +96,7 @@ async def decide(tx: Tx, policies: Policies, numbers: Sequence[int], now: int) -
         batches.append(
             (account_id, campaign_id, number, carrier_id, turns[carrier_id], BatchState.READY, attempt + 1,
              len(packed), rows[0][8], FLAG_UNCERTAIN, None, first_at, first_at + policies(carrier_id).max_age_ms,
-             packed.tobytes())
+             None, 0, packed.tobytes())
         )  # fmt: skip
     await tx.many("add_batches", batches)
     return len(keys), len(over), due[0][:2] if due else None

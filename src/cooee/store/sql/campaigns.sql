@@ -9,11 +9,12 @@ SELECT r.account_id, r.id, r.state, r.originator, r.body, r.encoding, r.segments
     r.dropped_duplicate, r.dropped_international
 FROM {rows} AS r;
 
--- name: add_batches rows(account_id bigint, campaign_id bigint, no bigint, carrier_id bigint, turn bigint, state bigint, attempt bigint, size bigint, credits_each bigint, flags bigint, not_before bigint, first_at bigint, expires_at bigint, numbers bytes)
+-- name: add_batches rows(account_id bigint, campaign_id bigint, no bigint, carrier_id bigint, turn bigint, state bigint, attempt bigint, size bigint, credits_each bigint, flags bigint, not_before bigint, first_at bigint, expires_at bigint, owner bigint, marked bigint, numbers bytes)
+-- A fresh message may be born claimed and marked (docs/architecture.md, step 1): then `owner` is set.
 INSERT INTO batch (account_id, campaign_id, no, carrier_id, turn, state, attempt, size, credits_each, flags,
-    not_before, first_at, expires_at, epoch, marked, recorded, numbers)
+    not_before, first_at, expires_at, owner, epoch, marked, recorded, numbers)
 SELECT r.account_id, r.campaign_id, r.no, r.carrier_id, r.turn, r.state, r.attempt, r.size, r.credits_each, r.flags,
-    r.not_before, r.first_at, r.expires_at, 0, 0, 0, r.numbers
+    r.not_before, r.first_at, r.expires_at, r.owner, CASE WHEN r.owner IS NULL THEN 0 ELSE 1 END, r.marked, 0, r.numbers
 FROM {rows} AS r;
 
 -- name: front_turn

@@ -122,17 +122,22 @@ WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destin
 
 -- name: record rows(account_id bigint, campaign_id bigint, destination bigint, state bigint, attempt bigint, parts bigint, accepted bigint, flags bigint, credits bigint, first_at bigint, uncertain_until bigint, code bigint, detail text)
 -- The journal. A newer attempt replaces an older one; within an attempt a state only rises, so a late answer
--- raises what was uncertain, and nothing is ever lowered.
+-- raises what was uncertain, and nothing is ever lowered. Receipts of a long message's earlier parts may have come
+-- before its last parts were accepted: then the masks decide at once.
 INSERT INTO message (account_id, campaign_id, destination, state, attempt, carrier_id, parts, accepted, delivered,
     failed, flags, credits, first_at, changed_at, uncertain_until, code, detail)
 SELECT r.account_id, r.campaign_id, r.destination, r.state, r.attempt, CAST(:carrier_id AS BIGINT), r.parts,
     r.accepted, 0, 0, r.flags, r.credits, r.first_at, CAST(:now AS BIGINT), r.uncertain_until, r.code, r.detail
 FROM {rows} AS r WHERE true
 ON CONFLICT (account_id, campaign_id, destination) DO UPDATE SET
-    state = excluded.state, attempt = excluded.attempt, carrier_id = excluded.carrier_id,
+    state = CASE WHEN excluded.state <> 3 THEN excluded.state
+        WHEN message.delivered & ((CAST(1 AS BIGINT) << message.parts) - 1) = (CAST(1 AS BIGINT) << message.parts) - 1 THEN 7
+        WHEN message.failed & ~message.delivered <> 0 THEN 6 ELSE 3 END,
+    attempt = excluded.attempt, carrier_id = excluded.carrier_id,
     accepted = message.accepted | excluded.accepted, flags = message.flags | excluded.flags,
-    changed_at = excluded.changed_at, uncertain_until = excluded.uncertain_until, code = excluded.code,
-    detail = excluded.detail
+    changed_at = excluded.changed_at, uncertain_until = excluded.uncertain_until,
+    code = CASE WHEN excluded.state = 3 AND message.failed <> 0 THEN message.code ELSE excluded.code END,
+    detail = CASE WHEN excluded.state = 3 AND message.failed <> 0 THEN message.detail ELSE excluded.detail END
 WHERE excluded.attempt > message.attempt
    OR (excluded.attempt = message.attempt AND excluded.state > message.state);
 
@@ -196,24 +201,10 @@ SELECT m.account_id, m.campaign_id, m.destination, m.attempt, m.carrier_id, m.pa
 FROM message m JOIN campaign c ON c.account_id = m.account_id AND c.id = m.campaign_id
 WHERE m.state = 2 AND m.uncertain_until <= :now ORDER BY m.account_id, m.campaign_id, m.destination LIMIT 500;
 
--- name: uncertain_list
-SELECT m.account_id, a.name, m.campaign_id, m.destination, m.attempt, k.name, m.changed_at, m.uncertain_until
-FROM message m JOIN account a ON a.id = m.account_id LEFT JOIN carrier k ON k.id = m.carrier_id
-WHERE m.state = 2 ORDER BY m.campaign_id, m.destination LIMIT :limit;
-
--- name: uncertain_release
--- A person decides: everything that is held (of one campaign, or all) becomes due; the sweep does the rest.
-UPDATE message SET uncertain_until = :now
-WHERE state = 2 AND (CAST(:campaign_id AS BIGINT) IS NULL OR campaign_id = :campaign_id);
-
 -- name: uncertain_fail rows(account_id bigint, campaign_id bigint, destination bigint)
 -- Settled as failed, and charged: it may well have arrived.
 UPDATE message AS m SET state = 6, code = 998, changed_at = :now, uncertain_until = NULL FROM {rows} AS r
 WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination AND m.state = 2;
-
--- name: uncertain_fail_all
-UPDATE message SET state = 6, code = 998, changed_at = :now, uncertain_until = NULL
-WHERE state = 2 AND (CAST(:campaign_id AS BIGINT) IS NULL OR campaign_id = :campaign_id);
 
 -- name: archive_attempts rows(account_id bigint, campaign_id bigint, destination bigint)
 -- The uncertain attempt steps aside, so that a late receipt for it still finds it.

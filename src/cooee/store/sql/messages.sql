@@ -36,12 +36,15 @@ DELETE FROM slice_answer WHERE id <= :upto;
 -- name: drop_slice_answers [postgres]
 
 -- name: apply_receipts rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint, delivered bigint, failed bigint, code bigint, detail text)
--- Joins receipts into the part masks; the state follows from the masks and never goes down. A failure waits while
--- an earlier attempt, which a late answer showed to be accepted, has no receipt yet.
+-- Joins receipts into the part masks; the state follows from the masks and never goes down. While a retry of the
+-- missing parts waits or is out (states 0 and 1) only the masks move, and recording the retry looks at them. A
+-- receipt for an attempt that stepped aside belongs to that attempt's own row. A failure waits while an earlier
+-- attempt, which a late answer showed to be accepted, has no receipt yet.
 UPDATE message AS m SET
     delivered = m.delivered | r.delivered,
     failed = m.failed | r.failed,
     state = CASE
+        WHEN m.state < 2 THEN m.state
         WHEN (m.delivered | r.delivered) & ((CAST(1 AS BIGINT) << m.parts) - 1) = (CAST(1 AS BIGINT) << m.parts) - 1 THEN 7
         WHEN (m.failed | r.failed) & ~(m.delivered | r.delivered) <> 0 AND NOT (m.flags & 2 <> 0 AND EXISTS (
             SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
@@ -49,24 +52,31 @@ UPDATE message AS m SET
             AND t.delivered = 0 AND t.failed = 0)) THEN 6
         ELSE m.state END,
     changed_at = CASE
-        WHEN m.state <> 7 AND (m.delivered | r.delivered) & ((CAST(1 AS BIGINT) << m.parts) - 1) = (CAST(1 AS BIGINT) << m.parts) - 1 THEN :now
-        WHEN m.state < 6 AND (m.failed | r.failed) & ~(m.delivered | r.delivered) <> 0 THEN :now
+        WHEN m.state IN (2, 3, 6) AND (m.delivered | r.delivered) & ((CAST(1 AS BIGINT) << m.parts) - 1) = (CAST(1 AS BIGINT) << m.parts) - 1 THEN :now
+        WHEN m.state IN (2, 3) AND (m.failed | r.failed) & ~(m.delivered | r.delivered) <> 0 THEN :now
         ELSE m.changed_at END,
     code = CASE
         WHEN (m.delivered | r.delivered) & ((CAST(1 AS BIGINT) << m.parts) - 1) = (CAST(1 AS BIGINT) << m.parts) - 1 THEN 0
         WHEN m.failed = 0 AND r.failed & ~(m.delivered | r.delivered) <> 0 THEN r.code
         ELSE m.code END,
-    detail = CASE WHEN m.failed = 0 AND r.failed <> 0 THEN r.detail ELSE m.detail END,
-    uncertain_until = NULL
+    detail = CASE WHEN m.failed = 0 AND r.failed <> 0 THEN r.detail ELSE m.detail END
 FROM {rows} AS r
 WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
-  AND m.attempt = r.attempt AND m.state IN (2, 3, 6, 7);
+  AND m.attempt >= r.attempt AND m.state NOT IN (4, 5)
+  AND (m.flags & 2 = 0 OR NOT EXISTS (
+    SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
+    AND t.destination = m.destination AND t.attempt = r.attempt));
 
--- name: newer_attempts rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint)
--- Receipts for an attempt that has been sent again since. Asked only when fewer rows changed than receipts came.
-SELECT m.account_id, m.campaign_id, m.destination, r.attempt FROM {rows} AS r
-JOIN message m ON m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
-WHERE m.attempt > r.attempt OR (m.attempt = r.attempt AND m.state < 2 AND m.flags & 2 <> 0);
+-- name: archived_attempts rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint)
+-- Receipts for an attempt that stepped aside. Asked only when fewer rows changed than receipts came.
+SELECT t.account_id, t.campaign_id, t.destination, t.attempt FROM {rows} AS r
+JOIN attempt t ON t.account_id = r.account_id AND t.campaign_id = r.campaign_id AND t.destination = r.destination
+    AND t.attempt = r.attempt;
+
+-- name: present_messages rows(account_id bigint, campaign_id bigint, destination bigint)
+-- Which of these have a row at all. Asked in the same case: an id may be known before its message is recorded.
+SELECT m.account_id, m.campaign_id, m.destination FROM {rows} AS r
+JOIN message m ON m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination;
 
 -- name: apply_to_attempts rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint, delivered bigint, failed bigint)
 UPDATE attempt AS t SET delivered = t.delivered | r.delivered, failed = t.failed | r.failed,
@@ -93,7 +103,8 @@ UPDATE message AS m SET
         AND t.destination = m.destination
         AND t.delivered & ((CAST(1 AS BIGINT) << t.parts) - 1) = (CAST(1 AS BIGINT) << t.parts) - 1) THEN 0 ELSE m.code END
 FROM {rows} AS r
-WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination AND m.state < 7;
+WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
+  AND m.state NOT IN (4, 5, 7);
 
 -- name: add_orphans rows(id_1 text, id_2 text, id_3 text, handset bigint, originator text, kind bigint, error text, code bigint)
 INSERT INTO orphan_receipt (carrier_id, id_1, id_2, id_3, handset, originator, kind, error, code, at)
