@@ -360,7 +360,7 @@ class Worker:
 
     def _apply(self, ask: Trip, outcome: Outcome) -> None:
         if ask.room:
-            got = len(outcome.claimed)
+            got = len(outcome.claimed) + outcome.set_aside
             self._maybe_work = got > 0
             # The claim reads as many batches as it may take: few while they are large, many while they are small.
             self._limit = min(MOST_BATCHES, ask.limit * 4) if got >= ask.limit else max(FEW_BATCHES, got * 2)

@@ -102,8 +102,8 @@ class Outcome:
     lost: list[Key] = field(default_factory=list)
     retries: int = 0
     washed: int = 0
-    next_look: int | None = None
-    """When something that was set aside may go on, if that is known."""
+    set_aside: int = 0
+    """Batches whose turn it was and whose campaign may not send now: there may be others behind them."""
 
 
 def may_send(
@@ -235,7 +235,6 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
                 aside.append((*key, BatchState.CANCELLED, None, 0))
             elif wait:
                 aside.append((*key, BatchState.DELAYED, wait, wait - ask.now))
-                out.next_look = wait if out.next_look is None else min(wait, out.next_look)
             else:
                 aside.append((*key, BatchState.HELD, None, 0))
             continue
@@ -258,6 +257,7 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
             )
         )  # fmt: skip
         grants.append((Grant(key, marked, stop), numbers[marked:stop], attempt, flags, credits_each))
+    out.set_aside = len(aside)
     await tx.many("set_aside", aside)
     await tx.many("take_batches", takes, owner=ask.owner)
     return grants
