@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from bench import bodies
-from bench.figures import Bench, Figure, Plan, Values, percentile
+from bench.figures import CPU, Bench, Figure, Plan, Values, percentile
 from bench.process import BenchError
 from bench.site import Metrics, Site, site
 
@@ -70,9 +70,7 @@ def _campaign(plan: Plan, smsc: dict[str, Any], *, receipts: bool) -> Values:
             "answered": answered - asked,
             "recorded": size / (sent - answered),
             "seconds": done - asked,
-            "cpu": (later[0] - cpu[0]) / size * 1e6,
-            "smsc_cpu": (later[1] - cpu[1]) / size * 1e6,
-            "database_cpu": (later[2] - cpu[2]) / size * 1e6,
+            **later.per(cpu, size),
             "peak": at.server.peak_mb(),
         }
         if receipts:
@@ -142,9 +140,7 @@ def _figures(*, recorded: float | None = None, receipts: float | None = None) ->
         Figure("receipts", "/s", "receipts applied, from the answer to the last", least=receipts),
         Figure("answered", "s", "from the request to its answer"),
         Figure("seconds", "s", "from the request to the end"),
-        Figure("cpu", "µs", "server's processor time a message"),
-        Figure("smsc_cpu", "µs", "SMSC's"),
-        Figure("database_cpu", "µs", "PostgreSQL's"),
+        *CPU,
         Figure("peak", "MB", "server's memory at most"),
     ]
     return tuple(each for each in figures if each.name != "receipts" or receipts is not None)

@@ -34,6 +34,14 @@ class Figure:
         return None if self.most is None else value <= self.most
 
 
+CPU = (
+    Figure("cpu", "µs", "server's processor time a message"),
+    Figure("loop_cpu", "µs", "of that, its event loop's thread"),
+    Figure("smsc_cpu", "µs", "SMSC's processor time a message"),
+    Figure("database_cpu", "µs", "PostgreSQL's processor time a message"),
+)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a run is to do. `size` is the number of recipients of a large campaign."""

@@ -67,10 +67,6 @@ class Child:
         if code is not None:
             raise BenchError(f"{self.log.stem} ended with {code}:\n{self.tail()}")
 
-    def cpu(self) -> float:
-        """Seconds of processor time so far, in 10 ms steps."""
-        return cpu_seconds(self.pid)
-
     def rss_mb(self) -> float:
         """Resident memory now, in MB of 10^6 octets."""
         return _status(self.pid, "VmRSS")
@@ -94,9 +90,14 @@ class Child:
         return code
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time of one process, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+def cpu_seconds(pid: int, *, first_thread: bool = False) -> float:
+    """Processor time of one process: of all its threads, or of its first one, which runs a server's event loop."""
+    fields = (
+        Path(f"/proc/{pid}/task/{pid}/stat" if first_thread else f"/proc/{pid}/stat")
+        .read_text()
+        .rsplit(")", 1)[1]
+        .split()
+    )
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bench.figures import Bench, Figure, Plan, Values, percentile
+from bench.figures import CPU, Bench, Figure, Plan, Values, percentile
 from bench.process import until
 from bench.site import Samples, Site, site
 
@@ -34,10 +34,10 @@ def _singles(plan: Plan, smsc: dict[str, Any], *, receipts: bool) -> Values:
         load = at.load(connections=CONNECTIONS, seconds=WARM_UP_S + plan.seconds, first=_FIRST)
         begin = load.started + WARM_UP_S
         time.sleep(max(0.0, begin - time.monotonic()))
-        cpu_at = time.monotonic()
+        looked = time.monotonic()
         cpu, page = at.cpu(), at.api.metrics()
         time.sleep(max(0.0, begin + plan.seconds - time.monotonic()))
-        cpu_s = time.monotonic() - cpu_at
+        elapsed = time.monotonic() - looked
         later, page_later = at.cpu(), at.api.metrics()
         samples = load.finish()
         until(lambda: _drained(at, receipts), _DRAIN_S, "every message recorded", every=0.1)
@@ -48,12 +48,11 @@ def _singles(plan: Plan, smsc: dict[str, Any], *, receipts: bool) -> Values:
             "accepted": len(latencies) / plan.seconds,
             "p50": percentile(latencies, 0.5),
             "p99": percentile(latencies, 0.99),
-            "recorded": (page_later.recorded - page.recorded) / cpu_s,
-            "receipts": (page_later.receipts - page.receipts) / cpu_s,
+            "recorded": (page_later.recorded - page.recorded) / elapsed,
+            "receipts": (page_later.receipts - page.receipts) / elapsed,
             "drain": drained,
-            "cpu": (later[0] - cpu[0]) / accepted * 1e6,
-            "smsc_cpu": (later[1] - cpu[1]) / accepted * 1e6,
-            "database_cpu": (later[2] - cpu[2]) / accepted * 1e6,
+            "commits": (page_later.commits - page.commits) / elapsed,
+            **later.per(cpu, accepted),
             "load_cpu": samples.totals.cpu_us,
             "idle": idle,
             "peak": at.server.peak_mb(),
@@ -68,10 +67,9 @@ def _figures(*, marks: bool) -> tuple[Figure, ...]:
         Figure("recorded", "/s", "submit_sm answered and recorded meanwhile"),
         Figure("receipts", "/s", "receipts applied meanwhile"),
         Figure("drain", "s", "from the last request until all is recorded"),
-        Figure("cpu", "µs", "server's processor time a message"),
-        Figure("smsc_cpu", "µs", "SMSC's"),
-        Figure("database_cpu", "µs", "PostgreSQL's"),
-        Figure("load_cpu", "µs", "load generator's"),
+        Figure("commits", "/s", "transactions committed meanwhile"),
+        *CPU,
+        Figure("load_cpu", "µs", "load generator's processor time a request"),
         Figure("idle", "MB", "server's memory before the load"),
         Figure("peak", "MB", "server's memory at most"),
     )

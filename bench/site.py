@@ -100,6 +100,11 @@ class Metrics:
         return int(self.get("cooee_submit_total")) - self.recorded
 
     @property
+    def commits(self) -> int:
+        """Transactions committed; 0 on PostgreSQL, which counts none."""
+        return int(self.get("cooee_commit_seconds_count"))
+
+    @property
     def receipts(self) -> int:
         """Receipts applied to their messages."""
         return int(self.get("cooee_receipts_total", 'outcome="matched"'))
@@ -160,6 +165,25 @@ class Load:
         return Samples(totals, values[::2], values[1::2])
 
 
+@dataclass(frozen=True)
+class Cpu:
+    """Seconds of processor time, in 10 ms steps: the server's, its event loop's share of that, and the peers'."""
+
+    server: float
+    loop: float
+    smsc: float
+    database: float
+
+    def per(self, before: Cpu, messages: int) -> dict[str, float]:
+        """Microseconds a message since `before`, by the names of figures."""
+        return {
+            "cpu": (self.server - before.server) / messages * 1e6,
+            "loop_cpu": (self.loop - before.loop) / messages * 1e6,
+            "smsc_cpu": (self.smsc - before.smsc) / messages * 1e6,
+            "database_cpu": (self.database - before.database) / messages * 1e6,
+        }
+
+
 class Site:
     """What a bench works with."""
 
@@ -188,13 +212,14 @@ class Site:
         self._loads.append(child)
         return Load(child, out)
 
-    def database_cpu(self) -> float:
-        """Processor time of the database server, 0 where the server has none of its own."""
-        return 0.0 if self.database.pid is None else tree_cpu_seconds(self.database.pid)
-
-    def cpu(self) -> tuple[float, float, float]:
-        """Processor time of server, SMSC and database server."""
-        return self.server.cpu(), cpu_seconds(self.smsc.child.pid), self.database_cpu()
+    def cpu(self) -> Cpu:
+        """Processor time so far."""
+        return Cpu(
+            cpu_seconds(self.server.pid),
+            cpu_seconds(self.server.pid, first_thread=True),
+            cpu_seconds(self.smsc.child.pid),
+            0.0 if self.database.pid is None else tree_cpu_seconds(self.database.pid),
+        )
 
     def close_loads(self) -> None:
         """Ends what load is left."""
