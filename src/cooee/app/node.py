@@ -178,6 +178,7 @@ class Node:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=HTTP_STOP_S,
             backlog=1024,
         )

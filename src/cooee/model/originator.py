@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["msisdn", "short", "alpha"]
@@ -34,6 +35,7 @@ class Originator:
         return _NPI[self.kind]
 
 
+@lru_cache(maxsize=1024)
 def parse_originator(raw: str) -> Originator | None:
     """The sender that `raw` names, or None where it can be none.
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import select
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from cooee.model.account import Account
-from cooee.model.msisdn import Checked, NumberCheck, split_json_array
+from cooee.model.msisdn import Checked, NumberCheck, is_home, is_mobile, parse, split_json_array
 from cooee.model.originator import Originator
 from cooee.model.segments import Segmented
 
@@ -69,6 +70,8 @@ class Recipients:
 
     def check(self, account: Account, items: Sequence[object]) -> Checked:
         """What is left of decoded `items`: text, also with commas, or integers; anything else is invalid."""
+        if len(items) == 1 and isinstance(items[0], str) and "," not in items[0]:
+            return _check_one(items[0], account.country, account.allow_international)
         numbers = self._numbers(account)
         numbers.add(items)
         return numbers.result()
@@ -93,6 +96,16 @@ class Recipients:
     @staticmethod
     def _numbers(account: Account) -> NumberCheck:
         return NumberCheck(account.country, international=account.allow_international)
+
+
+def _check_one(text: str, home: str, international: bool) -> Checked:
+    """The commonest list has one number; it needs no list's machinery."""
+    number = parse(text, home)
+    if number is None or not is_mobile(number):
+        return Checked(array("q"), 1, 0, 0)
+    if not international and not is_home(number, home):
+        return Checked(array("q"), 0, 0, 1)
+    return Checked(array("q", (number,)), 0, 0, 0)
 
 
 def _give_way() -> None:

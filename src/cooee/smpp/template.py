@@ -103,6 +103,8 @@ class SubmitTemplate:
         _check_sequences(first_sequence, count * self.parts)
         if not count:
             return b""
+        if count == 1:
+            return self._one(first_sequence, destinations[0])
         digits = "".join(map(str, destinations))
         shortest = len(str(min(destinations)))
         if shortest == len(str(max(destinations))):
@@ -128,6 +130,17 @@ class SubmitTemplate:
             _LENGTH.pack_into(pdu, _SEQUENCE_AT, sequence)
             pdu[self._destination_at : self._destination_at + len(digits)] = digits
             out += pdu
+        return bytes(out)
+
+    def _one(self, first_sequence: int, destination: int) -> bytes:
+        """A single message: strided assignments would cost more than they save."""
+        digits = str(destination).encode()
+        block = self._block(len(digits))
+        out = bytearray(block.octets)
+        for part, at in enumerate(block.sequences_at):
+            _LENGTH.pack_into(out, at, first_sequence + part)
+            place = block.destinations_at[part]
+            out[place : place + len(digits)] = digits
         return bytes(out)
 
     def _run(self, first_sequence: int, count: int, length: int, digits: bytes) -> bytearray:

@@ -1,0 +1,335 @@
+"""The page docs/api.md, made from the table of codes, the table of resources and the examples below.
+
+`python -m cooee.web.reference docs/api.md` writes it; a test fails when it is not current, and another one sends
+the examples to a running API. A resource or an action without an example here is a LookupError.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cooee.model.errors import BAD_ACTION, BAD_RANGE, NO_DESCRIPTION, NO_NUMBER, TABLE, Code
+from cooee.web.api import RESOURCES, Resource
+
+RESERVED = frozenset({NO_DESCRIPTION, NO_NUMBER, BAD_RANGE})
+"""Codes of resources that this version does not have yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request body and the answer that it gets, both as JSON text; `note` explains."""
+
+    request: str
+    answer: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the page says of a resource: its name as it is published, prose, fields (name, takes, meaning).
+
+    `actions` holds an example by action, "" for a resource without actions; `get` what GET answers.
+    """
+
+    title: str
+    text: str
+    fields: tuple[tuple[str, str, str], ...]
+    actions: Mapping[str, tuple[Example, ...]]
+    get: str = ""
+
+
+ENTRIES: dict[str, Entry] = {
+    "campaign": Entry(
+        "campaign",
+        "Sends a message to one or to a million recipients, now or later, and says how that stands. `create` "
+        "checks its fields in this order: Idempotency-Key, Message, Originator, TimeScheduled, Reference, "
+        "Destinations, CrmIds; then the account's permissions; then its credits. The first check that fails "
+        "answers, and nothing is stored or charged.",
+        (
+            ("Action", "`create`, `status`, `pause`, `unpause` or `delete`, in any case", "What to do."),
+            (
+                "Message",
+                "text of at most 2000 UTF-16 code units",
+                "For `create`. White space alone is no message.",
+            ),
+            ("Originator", "text or number", "For `create`: whom the message is from. See Originators."),
+            (
+                "Destinations",
+                "a list; or one text or number, also with commas",
+                "For `create`. See Numbers. Invalid and repeated numbers are dropped and counted.",
+            ),
+            (
+                "TimeScheduled",
+                "`YYYYMMDDHHMM`, text or number, in the account's time zone",
+                "For `create`. Absent, or in the past: at once.",
+            ),
+            ("Reference", "text or number of at most 255 characters", "For `create`: kept with the campaign."),
+            ("CrmIds", "a list of whole numbers", "For `create`. There are no lists in this version: -940."),
+            ("CampaignId", "a whole number", "For every action but `create`."),
+        ),
+        {
+            "create": (
+                Example(
+                    '{"Message": "Hello, this is a test", "Originator": "61400190499", '
+                    '"Destinations": ["61400123456"], "Action": "create"}',
+                    '{"Code":0,"CampaignId":1000001,"Messages":1,"Segments":1,"Credits":1}',
+                    "To one recipient. `Messages` is how many recipients were accepted, `Segments` how many SMS "
+                    "each message takes, `Credits` what was charged: one times the other. Code 0 means that all "
+                    "of it is on disk.",
+                ),
+                Example(
+                    '{"Message": "Hello, this is a test", "Originator": "61400190499", '
+                    '"Destinations": ["61400123456", "61400123999"], "Action": "create"}',
+                    '{"Code":0,"CampaignId":1000002,"Messages":2,"Segments":1,"Credits":2}',
+                    "To two recipients.",
+                ),
+                Example(
+                    '{"Message": "Hello, this is a test", "Originator": "61400190499", "Reference": "1234567", '
+                    '"TimeScheduled": "203708301300", "Destinations": ["61400123456", "61400123999"], '
+                    '"Action": "create"}',
+                    '{"Code":0,"CampaignId":1000003,"Messages":2,"Segments":1,"Credits":2}',
+                    "For later. Credits are taken now.",
+                ),
+            ),
+            "status": (
+                Example(
+                    '{"CampaignId": 1000003, "Action": "status"}',
+                    '{"Message":"Scheduled","Code":0}',
+                    "One word: `Scheduled`, `Running`, `Paused`, `Deleted` or `Finished`. Finished: nothing is "
+                    "left to hand to a carrier and nothing is uncertain; receipts may still come.",
+                ),
+            ),
+            "pause": (
+                Example(
+                    '{"CampaignId": "1000003", "Action": "pause"}',
+                    '{"Message":"Paused","Code":0}',
+                    "Stops what is not yet handed to a carrier. Pausing what is paused succeeds again; a finished "
+                    "or deleted campaign: -931.",
+                ),
+            ),
+            "unpause": (
+                Example(
+                    '{"CampaignId": 1000003, "Action": "unpause"}',
+                    '{"Message":"Unpaused","Code":0}',
+                    "Goes on: as scheduled while its time has not come, else at once. A campaign that is not "
+                    "paused: -931.",
+                ),
+            ),
+            "delete": (
+                Example(
+                    '{"CampaignId": 1000003, "Action": "delete"}',
+                    '{"Message":"Deleted","Code":0}',
+                    "Cancels what was never handed to a carrier and gives its credits back. Only a campaign that "
+                    "is scheduled or paused; a running one must be paused first (-931). Deleting twice succeeds.",
+                ),
+            ),
+        },
+    ),
+    "drstatus": Entry(
+        "DRStatus",
+        "Lists the recipients of a campaign that have a final result: a receipt, a refusal by the carrier, or our "
+        "giving up. Those that wait, opted out or were cancelled are not listed. `TimeStamp` is when the result "
+        "was settled. A campaign that is unknown, or another account's, has `Count` 0.",
+        (
+            ("CampaignId", "a whole number", "Which campaign."),
+            ("Destination", "text or number", "Only this recipient. Absent or empty: all of them."),
+        ),
+        {
+            "": (
+                Example(
+                    '{"CampaignId": 1000001}',
+                    '{"CampaignId":1000001,"Count":1,"Destinations":[{"Destination":"61400123456",'
+                    '"TimeStamp":"2026-11-24T20:19:56","Status":{"DeliveryReceiptStatusId":1,"Code":0}}]}',
+                    "`DeliveryReceiptStatusId` is 1 for delivered and 2 for failed; a long message is delivered "
+                    "when all its segments are, and failed when one is. `Code` is 0 for delivered, else the "
+                    "carrier's own error number (which the carrier setting `codes` may translate); after a "
+                    "refusal at submission it is the command_status in decimal. 999 stands for an error that is "
+                    "no number, 998 for a message that we gave up on.",
+                ),
+            )
+        },
+    ),
+    "retrieveusersettings": Entry(
+        "RetrieveUserSettings",
+        "Says who the client is, what it may do, and how many credits it has. The body may be empty.",
+        (),
+        {
+            "": (
+                Example(
+                    "{}",
+                    '{"UserId":1001,"AllowUnicode":true,"AllowInternational":false,"Credits":997,"Code":0,'
+                    '"AllowLongMessages":true}',
+                    "",
+                ),
+            )
+        },
+    ),
+    "credits": Entry(
+        "credits",
+        "Adds credits to the account that asks, if the operator allows that (`cooee account set NAME "
+        "--may-add-credits`). Every top-up is in the account's ledger, for the bill.",
+        (
+            ("Action", "`add`", "What to do."),
+            ("credits", "a whole number from 1 up", "How many."),
+        ),
+        {"add": (Example('{"credits": 1000, "action": "add"}', '{"Credits":1997,"Code":0}', "The new balance."),)},
+        get='{"Credits":1997,"Code":0}',
+    ),
+}
+
+TOP = """# REST API
+
+Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a
+running API and compare the answers.
+
+Cooee speaks the published REST API of an existing SMS service, so that programs written for that service keep
+working. [What is ours](#what-is-ours) lists what the published text leaves open, and [Not in this
+version](#not-in-this-version) what is missing.
+
+## Requests
+
+- Every resource is `POST /api/NAME` with a JSON object as its body. Names are taken in any case, and with or
+  without a slash at the end. `GET` is for `/api/credits` alone.
+- The names of fields are taken in any case too. Fields that are not known are ignored. A field that is `null`
+  counts as absent.
+- Whole numbers may come as text: `"CampaignId": "1000001"`.
+- The body is UTF-8, at most 64 MiB (setting `body_limit_mb`). Content-Type is not looked at. A byte order mark
+  at the start and one comma too many before `}` or `]` are let pass.
+- An empty body counts as `{}` for RetrieveUserSettings. Elsewhere it is -900.
+- Of large bodies (over 256 KiB) two are read at a time; a third one waits. One that brings nothing for 20 s is
+  -900.
+- Checks come in this order: path, method, login, size, JSON, Action, and then what the resource asks for. The
+  first that fails answers.
+
+## Answers
+
+- Every error has the body `{"Message": "…", "Code": -nnn}`, whatever its HTTP status. See [Codes](#codes).
+- A request that was understood and refused comes with HTTP 200 and a negative Code. With the setting
+  `error_http_status = 400` it comes with HTTP 400.
+- Keys come in the order of the examples. Numbers of handsets have digits only. Times are ISO-8601 without a
+  zone, in whole seconds, in the account's time zone; in UTC for an account that is set so (`--utc`).
+- There are no CORS headers unless the setting `cors_origins` names origins.
+
+## Logging in
+
+HTTP Basic: the account's name and password. Use TLS in front of Cooee, for the password is sent with every
+request.
+
+A failed login is -901. After 10 failures within a minute for one user from one address, or 100 from one
+address, further logins from there are -907 with HTTP 429 until that minute is over, with the right password
+too. Other addresses are not affected. An IPv6 address counts as its /64. Passwords that were not verified
+lately are verified one at a time; when 64 wait, or 4 from one address, the next is -907 with `Retry-After: 1`.
+
+A changed password or a suspension takes effect within 5 seconds.
+
+## Idempotency-Key
+
+`create` reads the header `Idempotency-Key`: any text of up to 255 characters, kept for 24 hours for each
+account. A repeated request with the same key and the same body gets the first answer and sends nothing. The
+same key with another body is -911. Refusals are not kept: after -202 the same key may be tried again.
+
+```
+curl -u 'acme:a long password' http://127.0.0.1:8080/api/campaign -H 'Idempotency-Key: order-17' \\
+  -d '{"Message": "Hello", "Originator": "COOEE", "Destinations": ["61400123456"], "Action": "create"}'
+```
+
+## Numbers
+
+A destination may be written `61400123456`, `+61400123456`, `0061400123456`, or in the local form of the
+account's country (`0400 123 456`), with spaces, dots, dashes and brackets. It must be one that can be a mobile
+by its country's numbering plan. Numbers outside the account's country need the permission `--international`;
+without it they are dropped, and when nothing else was asked for the answer is -926. When no number is left for
+another reason: -111.
+
+## Originators
+
+An MSISDN of 9 to 15 digits in international form, with or without `+` or `00`; a short code of 3 to 8 digits;
+or 1 to 11 ASCII letters, digits, spaces and `-` `_` `.` `&`, with at least one letter and no space at either
+end.
+
+## Texts and segments
+
+A text whose characters are all in the GSM 7-bit alphabet goes as such: 160 septets in one SMS, 153 in each
+segment of a longer one. `| ^ € { } [ ] ~ \\` and form feed take two. Any other character makes it UCS-2: 70
+code units in one SMS, 67 in each segment. No character is replaced. A pair (an escape, or a surrogate pair such
+as an emoji) is never split over two segments, so that a text may need one more than a plain division says; what
+is charged is what is sent.
+"""
+
+OURS = """## What is ours
+
+The published text is silent on these, or its tables are lost. The choices:
+
+- All codes from -900 to -999, and HTTP 200 for business errors.
+- `AllowLongMessages` is told last by RetrieveUserSettings. `GET /api/credits` answers the balance.
+- The local form of numbers is understood; the published text has the international form only.
+- A NUL or half a surrogate pair in a text is -911.
+- Where a number is due, a fraction, an exponent, a boolean or a list is -911; for an amount of credits -130.
+- The length limit of 2000 counts UTF-16 code units, carriage returns and line feeds as they came.
+- Times that daylight saving skips move forward by the gap; of a time that comes twice the first counts.
+- A recipient that the carrier refused or did not deliver stays charged. One that we gave up on before any
+  carrier took it is not.
+- Idempotency-Key, Retry-After and the limits on logins.
+
+## Not in this version
+
+- `modify`: -910. Delete the campaign and create it again.
+- Adding recipients to a scheduled campaign by its Reference: every create makes a new campaign.
+- Lists: `CrmIds` is -940, and /api/crm is -904.
+- /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
+  [operations](operations.md#quarantine).
+- Send windows, approved sender IDs, rates by country and smart encoding: there is no way to set them yet.
+"""
+
+
+def codes_table() -> str:
+    """Every code, as a Markdown table."""
+    lines = ["| Code | HTTP | Message | Raised when | |", "|---|---|---|---|---|"]
+    for code in TABLE:
+        whose = "published" if code.given else "ours"
+        when = code.when + (" Not raised by this version." if code in RESERVED else "")
+        lines.append(f"| {code.code} | {code.http} | {_text(code)} | {when} | {whose} |")
+    return "\n".join(lines)
+
+
+def _text(code: Code) -> str:
+    if code is BAD_ACTION:
+        return "Action not specified · Unknown action '…'"
+    return code.text.replace("'{}", "'…' …").replace("{}", "…").replace("|", "\\|")
+
+
+def _example(example: Example) -> str:
+    parts = [example.note] if example.note else []
+    parts += [f"```json\n{example.request}\n```", f"```json\n{example.answer}\n```"]
+    return "\n\n".join(parts)
+
+
+def _section(resource: Resource) -> str:
+    entry = ENTRIES[resource.name]
+    actions = tuple(resource.actions or ("",))
+    if set(actions) != set(entry.actions) or bool(resource.get) != bool(entry.get):
+        raise LookupError(f"the page and the API differ about the actions of {resource.name}")
+    parts = [f"## POST /api/{entry.title}", entry.text]
+    if entry.fields:
+        rows = [f"| `{name}` | {takes} | {meaning} |" for name, takes, meaning in entry.fields]
+        parts.append("\n".join(["| field | takes | meaning |", "|---|---|---|", *rows]))
+    for action in actions:
+        if action:
+            parts.append(f"### {action}")
+        parts += [_example(example) for example in entry.actions[action]]
+    if resource.get is not None:
+        parts += [f"### GET /api/{entry.title}", f"```json\n{entry.get}\n```"]
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """docs/api.md."""
+    sections = [_section(resource) for resource in RESOURCES]
+    return "\n\n".join([TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")
