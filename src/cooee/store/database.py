@@ -60,6 +60,10 @@ class Tx(Protocol):
         """`call` runs once this transaction is committed, and never if it is not."""
         ...
 
+    def after_rollback(self, call: Callable[[], None]) -> None:
+        """`call` runs if this transaction is rolled back."""
+        ...
+
 
 Operation = Callable[[Tx], Awaitable[T]]
 

@@ -156,8 +156,9 @@ async def trip(tx: Tx, ask: Trip) -> Outcome:
         moves.append((*step.key, step.epoch, marked, step.recorded, after))
     fresh = await _claim(tx, ask, out) if ask.room > 0 else []
     grants += fresh
+    await _check_retries(tx, grants)
     await _wash(tx, ask, grants, rows, refunds, out)
-    await _check_retries(tx, grants, out)
+    await _retries_go_out(tx, grants)
     rows.sort(key=_KEY)
     await tx.many("record", rows, carrier_id=ask.carrier_id, now=ask.now)
     await add_refs(tx, ask.carrier_id, refs)
@@ -304,27 +305,37 @@ async def _wash(
         return
     for grant, numbers, attempt, flags, credits_each in grants:
         for at, number in enumerate(numbers, grant.start):
-            if (grant.key[0], number) not in found:
+            if at in grant.skip or (grant.key[0], number) not in found:
                 continue
             grant.skip.add(at)
             out.washed += 1
-            stays = bool(flags & FLAG_UNCERTAIN)
+            accepted = grant.accepted.get(at, 0)
+            stays = bool(flags & FLAG_UNCERTAIN or accepted)
             state, code = (MessageState.FAILED, GAVE_UP) if stays else (MessageState.WASHED, 0)
             rows.append(
-                (*grant.key[:2], number, state, attempt, 1, 0, flags, credits_each, ask.now, None, code, None)
+                (
+                    *grant.key[:2],
+                    number,
+                    state,
+                    attempt,
+                    1,
+                    accepted,
+                    flags,
+                    credits_each,
+                    ask.now,
+                    None,
+                    code,
+                    None,
+                )
             )
             if not stays:
                 refunds.append((*grant.key[:2], credits_each, "opted out"))
 
 
-async def _check_retries(tx: Tx, grants: list[tuple[Grant, Sequence[int], int, int, int]], out: Outcome) -> None:
+async def _check_retries(tx: Tx, grants: list[tuple[Grant, Sequence[int], int, int, int]]) -> None:
     """A retry is written only for who still wants one, and only with the parts that are missing."""
     asked = [
-        (*grant.key[:2], number)
-        for grant, numbers, attempt, *_ in grants
-        if attempt > 1
-        for at, number in enumerate(numbers, grant.start)
-        if at not in grant.skip
+        (*grant.key[:2], number) for grant, numbers, attempt, *_ in grants if attempt > 1 for number in numbers
     ]
     if not asked:
         return
@@ -339,7 +350,17 @@ async def _check_retries(tx: Tx, grants: list[tuple[Grant, Sequence[int], int, i
                 grant.skip.add(at)
             elif accepted:
                 grant.accepted[at] = accepted
-    await tx.many("retry_out", sorted(wanted))
+
+
+async def _retries_go_out(tx: Tx, grants: list[tuple[Grant, Sequence[int], int, int, int]]) -> None:
+    out = [
+        (*grant.key[:2], number)
+        for grant, numbers, attempt, *_ in grants
+        if attempt > 1
+        for at, number in enumerate(numbers, grant.start)
+        if at not in grant.skip
+    ]
+    await tx.many("retry_out", sorted(out))
 
 
 async def _late_attempts(tx: Tx, ask: Trip, held: dict[Key, tuple[int, int, str, int | None, int | None]]) -> None:

@@ -46,6 +46,7 @@ class PostgresTx:
         self.connection = connection
         self._queries = queries
         self.hooks: list[Callable[[], None]] = []
+        self.undo: list[Callable[[], None]] = []
 
     @staticmethod
     def _columns(query: Query, rows: Sequence[Row], values: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +91,9 @@ class PostgresTx:
 
     def after_commit(self, call: Callable[[], None]) -> None:
         self.hooks.append(call)
+
+    def after_rollback(self, call: Callable[[], None]) -> None:
+        self.undo.append(call)
 
 
 def explain(error: BaseException, where: str) -> str:
@@ -170,6 +174,8 @@ class PostgresDatabase:
                 try:
                     result = await operation(tx)
                 except BaseException:
+                    for call in reversed(tx.undo):
+                        call()
                     if not connection.is_closed():
                         await transaction.rollback()
                     raise

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cooee.model.smscid import id_candidates
 from cooee.store.database import Database, Lane, Row, Tx
-from cooee.store.refs import KEPT_MS, Ref, find_refs
+from cooee.store.refs import KEPT_MS, Ref, add_refs, find_refs
 
 OPEN, DELIVERED, FAILED = 0, 1, 2
 """What a receipt says: not final yet, delivered, failed."""
@@ -144,7 +144,9 @@ async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> li
             code, error = receipt.code, receipt.error
         masks[key] = (delivered, failed, code, error)
     rows: list[Row] = [(*key, *masks[key]) for key in (sorted(masks) if tx.engine == "postgres" else masks)]
-    changed = await tx.many("apply_receipts", rows, now=now)
+    changed = 0
+    for once in _rounds(rows):
+        changed += await tx.many("apply_receipts", once, now=now)
     if changed == len(rows):
         return []
     archived = {tuple(row) for row in await tx.many_all("archived_attempts", [row[:4] for row in rows])}
@@ -155,33 +157,58 @@ async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> li
     return [receipt for ref, receipt in matched if receipt.kind != OPEN and ref[2:5] not in present]
 
 
+def _rounds(rows: list[Row]) -> list[list[Row]]:
+    """The same rows, in lists that hold each message once: one UPDATE takes one row for a message.
+
+    Parts of a long message that were accepted in different attempts are two rows for one message.
+    """
+    if len({row[:3] for row in rows}) == len(rows):
+        return [rows]
+    rounds: list[list[Row]] = []
+    seen: dict[Row, int] = {}
+    for row in rows:
+        number = seen.get(row[:3], 0)
+        seen[row[:3]] = number + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(row)
+    return rounds
+
+
 async def _settle_uncertain(tx: Tx, carrier_id: int, stray: Sequence[Incoming], now: int) -> list[Incoming]:
     """A stray receipt that agrees with exactly one uncertain recipient settles it; returns the others.
 
-    A long message has a receipt a part: it is settled once as many strays agree with it as it has parts.
+    A long message has a receipt a part: it is settled once as many strays agree with it as it has parts whose
+    answers are missing.
     """
     if await tx.one("any_uncertain", carrier_id=carrier_id) is None:
         return list(stray)
-    by_handset: dict[int, list[Incoming]] = {}
+    groups: dict[tuple[int, str], list[Incoming]] = {}
     for receipt in stray:
         if receipt.handset is not None:
-            by_handset.setdefault(receipt.handset, []).append(receipt)
+            groups.setdefault((receipt.handset, receipt.originator), []).append(receipt)
     candidates: dict[int, list[Row]] = {}
-    for row in await tx.many_all("uncertain_to", [(handset,) for handset in by_handset], carrier_id=carrier_id):
+    handsets = sorted({(handset,) for handset, _ in groups})
+    for row in await tx.many_all("uncertain_to", handsets, carrier_id=carrier_id):
         candidates.setdefault(row[0], []).append(row)
     settled: list[tuple[int, int, int, int]] = []
     matched: list[tuple[Ref, Incoming]] = []
     used: set[int] = set()
-    for handset, receipts in by_handset.items():
-        fits = [r for r in candidates.get(handset, ()) if same_originator(r[5], receipts[0].originator)]
-        if len(fits) != 1 or len(receipts) < fits[0][4]:
+    for (handset, originator), receipts in groups.items():
+        fits = [row for row in candidates.get(handset, ()) if same_originator(row[6], originator)]
+        if len(fits) != 1:
             continue
-        destination, account_id, campaign_id, attempt, parts, _ = fits[0]
+        destination, account_id, campaign_id, attempt, parts, accepted, _ = fits[0]
+        missing = [part for part in range(parts) if not accepted >> part & 1]
+        if len(receipts) < len(missing):
+            continue
         settled.append((account_id, campaign_id, destination, attempt))
-        for part, receipt in enumerate(receipts[:parts]):
-            matched.append((("", now, account_id, campaign_id, destination, part, attempt), receipt))
+        for part, receipt in zip(missing, receipts, strict=False):
+            matched.append(((receipt.smsc_id, now, account_id, campaign_id, destination, part, attempt), receipt))
             used.add(id(receipt))
     await tx.many("settle_uncertain", sorted(settled), now=now)
+    # What settled it may have been a notice: the final receipt comes under the same id.
+    await add_refs(tx, carrier_id, [ref for ref, _ in matched if ref[0]])
     await _join(tx, matched, now)
     return [receipt for receipt in stray if id(receipt) not in used]
 

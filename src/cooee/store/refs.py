@@ -42,7 +42,7 @@ class RefMemory:
         self.last_blob = 0
 
     def add(self, blob: int, carrier_id: int, refs: Sequence[Ref]) -> None:
-        """The ids of a slice that is committed as blob number `blob`."""
+        """The ids of a slice that is written as blob number `blob`."""
         known = self.young.setdefault(carrier_id, {})
         for ref in refs:
             if known.setdefault(ref[0], ref) is not ref:
@@ -51,6 +51,17 @@ class RefMemory:
                 known[ref[0]] = [*before, ref] if isinstance(before, list) else [before, ref]
         self.size += len(refs)
         self.last_blob = max(self.last_blob, blob)
+
+    def remove(self, carrier_id: int, refs: Sequence[Ref]) -> None:
+        """Takes back what `add` did: its transaction was rolled back."""
+        known = self.young.get(carrier_id, {})
+        for ref in refs:
+            entry = known.get(ref[0])
+            if entry is ref:
+                del known[ref[0]]
+            elif isinstance(entry, list):
+                known[ref[0]] = [other for other in entry if other is not ref]
+        self.size -= len(refs)
 
     def get(self, carrier_id: int, smsc_id: str) -> list[Ref]:
         """Every message that this id stands for, as far as memory knows."""
@@ -96,8 +107,9 @@ async def add_refs(tx: Tx, carrier_id: int, refs: Sequence[Ref]) -> None:
         await tx.many("add_refs", refs, carrier_id=carrier_id)
         return
     row = await tx.one("add_slice_answer", body=_pack.encode((carrier_id, refs)))
-    blob = int(row[0]) if row is not None else 0
-    tx.after_commit(lambda: memory.add(blob, carrier_id, refs))
+    # At once, so that a receipt in the same group of transactions finds them; taken back if that is rolled back.
+    memory.add(int(row[0]) if row is not None else 0, carrier_id, refs)
+    tx.after_rollback(lambda: memory.remove(carrier_id, refs))
 
 
 async def find_refs(tx: Tx, carrier_id: int, ids: Sequence[str], now: int) -> dict[str, list[Ref]]:

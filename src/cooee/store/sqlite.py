@@ -62,6 +62,7 @@ class SqliteTx:
         self.memory = memory
         self._queries = queries
         self.hooks: list[Callable[[], None]] = []
+        self.undo: list[Callable[[], None]] = []
 
     def _execute(self, name: str, values: dict[str, Any]) -> Sequence[Row]:
         query = self._queries[name]
@@ -102,6 +103,9 @@ class SqliteTx:
 
     def after_commit(self, call: Callable[[], None]) -> None:
         self.hooks.append(call)
+
+    def after_rollback(self, call: Callable[[], None]) -> None:
+        self.undo.append(call)
 
 
 @dataclass(slots=True)
@@ -248,6 +252,7 @@ class SqliteDatabase:
     def _transaction(self, job: _Job | None) -> list[_Job]:
         done: list[_Job] = []
         hooks: list[Callable[[], None]] = []
+        undo: list[Callable[[], None]] = []
         connection = self._connection
         started = self._clock.monotonic()
         try:
@@ -262,9 +267,12 @@ class SqliteDatabase:
                 try:
                     job.result = drive(job.operation(tx))
                     hooks += tx.hooks
+                    undo += tx.undo
                     if name:
                         connection.execute(f"RELEASE {name}")
                 except Exception as error:
+                    for call in reversed(tx.undo):
+                        call()
                     if isinstance(error, apsw.Error) and not isinstance(
                         error, apsw.ConstraintError | apsw.SQLError
                     ):
@@ -286,6 +294,8 @@ class SqliteDatabase:
         except Exception as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            for call in reversed(undo):
+                call()
             text = explain(error, self.path) if isinstance(error, apsw.Error) else str(error)
             log.error("store_write_failed", reason=text, jobs=len(done))
             failure = StoreUnavailable(text) if isinstance(error, apsw.Error) else StoreError(text)

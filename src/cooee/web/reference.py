@@ -186,8 +186,8 @@ Made from the code by `python -m cooee.web.reference docs/api.md`. The tests sen
 running API and compare the answers.
 
 Cooee speaks the published REST API of an existing SMS service, so that programs written for that service keep
-working. [What is ours](#what-is-ours) lists what the published text leaves open, and [Not in this
-version](#not-in-this-version) what is missing.
+working. [What is ours](#what-is-ours) lists what the published text leaves open. What is
+missing stands [at the end](#not-in-this-version).
 
 ## Requests
 

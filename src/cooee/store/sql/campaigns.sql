@@ -122,9 +122,10 @@ WHERE c.account_id = r.account_id AND c.id = r.id AND c.state = 1;
 SELECT account_id, id FROM campaign WHERE state = 2 ORDER BY id LIMIT 200;
 
 -- name: held_piece json(no, carrier_id, not_before)
--- The next batches to deal; a retry keeps its carrier, on which its accepted parts are.
-SELECT no, CASE WHEN attempt > 1 THEN carrier_id END AS carrier_id, not_before FROM batch
-WHERE account_id = :account_id AND campaign_id = :id AND state = 1 AND no > :after ORDER BY no LIMIT :limit;
+-- The next batches to deal; a retry keeps its carrier, on which its accepted parts are, unless that was removed.
+SELECT no, CASE WHEN attempt > 1 AND EXISTS (SELECT 1 FROM carrier k WHERE k.id = batch.carrier_id AND k.state <> 3)
+    THEN carrier_id END AS carrier_id, not_before
+FROM batch WHERE account_id = :account_id AND campaign_id = :id AND state = 1 AND no > :after ORDER BY no LIMIT :limit;
 
 -- name: deal rows(no bigint, carrier_id bigint, turn bigint, state bigint)
 UPDATE batch AS b SET carrier_id = r.carrier_id, turn = r.turn, state = r.state FROM {rows} AS r
@@ -135,15 +136,16 @@ UPDATE campaign SET state = 3, started_at = COALESCE(started_at, CAST(:now AS BI
 WHERE account_id = :account_id AND id = :id AND state = 2;
 
 -- name: stray_batches
--- Ready or delayed first attempts on carriers that are paused or gone: to be dealt again if another is there.
+-- Ready batches on carriers that are gone, and first attempts on paused ones: to be dealt again if another is there.
 SELECT DISTINCT b.account_id, b.campaign_id FROM batch b JOIN carrier k ON k.id = b.carrier_id
-WHERE b.state = 2 AND k.state <> 1 LIMIT 100;
+WHERE b.state = 2 AND (k.state = 3 OR (k.state = 2 AND b.attempt = 1)) LIMIT 100;
 
 -- name: pull_back
 -- A piece of a campaign's batches leaves a carrier that does not send.
 UPDATE batch SET state = 1 WHERE account_id = :account_id AND campaign_id = :id AND no IN (
     SELECT b.no FROM batch b JOIN carrier k ON k.id = b.carrier_id
-    WHERE b.account_id = :account_id AND b.campaign_id = :id AND b.state = 2 AND k.state <> 1 ORDER BY b.no LIMIT 200);
+    WHERE b.account_id = :account_id AND b.campaign_id = :id AND b.state = 2
+      AND (k.state = 3 OR (k.state = 2 AND b.attempt = 1)) ORDER BY b.no LIMIT 200);
 
 -- name: restart_campaign
 UPDATE campaign SET state = 2 WHERE account_id = :account_id AND id = :id AND state = 3;

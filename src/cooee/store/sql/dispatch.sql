@@ -122,24 +122,36 @@ WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destin
 
 -- name: record rows(account_id bigint, campaign_id bigint, destination bigint, state bigint, attempt bigint, parts bigint, accepted bigint, flags bigint, credits bigint, first_at bigint, uncertain_until bigint, code bigint, detail text)
 -- The journal. A newer attempt replaces an older one; within an attempt a state only rises, so a late answer
--- raises what was uncertain, and nothing is ever lowered. Receipts of a long message's earlier parts may have come
--- before its last parts were accepted: then the masks decide at once.
+-- raises what was uncertain. What an older attempt was raised to meanwhile stays: delivered is delivered, and one
+-- that the carrier has is open on that attempt, whatever the newer one came to. Receipts of a long message's
+-- earlier parts may have come before its last parts were accepted: then the masks decide at once. A late refusal
+-- of an attempt that was sent again says nothing about the message.
 INSERT INTO message (account_id, campaign_id, destination, state, attempt, carrier_id, parts, accepted, delivered,
     failed, flags, credits, first_at, changed_at, uncertain_until, code, detail)
 SELECT r.account_id, r.campaign_id, r.destination, r.state, r.attempt, CAST(:carrier_id AS BIGINT), r.parts,
     r.accepted, 0, 0, r.flags, r.credits, r.first_at, CAST(:now AS BIGINT), r.uncertain_until, r.code, r.detail
 FROM {rows} AS r WHERE true
 ON CONFLICT (account_id, campaign_id, destination) DO UPDATE SET
-    state = CASE WHEN excluded.state <> 3 THEN excluded.state
+    state = CASE
+        WHEN message.state = 7 THEN 7
+        WHEN message.state = 3 AND excluded.state IN (1, 2, 6) THEN 3
+        WHEN excluded.state <> 3 THEN excluded.state
         WHEN message.delivered & ((CAST(1 AS BIGINT) << message.parts) - 1) = (CAST(1 AS BIGINT) << message.parts) - 1 THEN 7
-        WHEN message.failed & ~message.delivered <> 0 THEN 6 ELSE 3 END,
-    attempt = excluded.attempt, carrier_id = excluded.carrier_id,
-    accepted = message.accepted | excluded.accepted, flags = message.flags | excluded.flags,
-    changed_at = excluded.changed_at, uncertain_until = excluded.uncertain_until,
-    code = CASE WHEN excluded.state = 3 AND message.failed <> 0 THEN message.code ELSE excluded.code END,
-    detail = CASE WHEN excluded.state = 3 AND message.failed <> 0 THEN message.detail ELSE excluded.detail END
+        WHEN message.failed & ~message.delivered <> 0 THEN 6
+        ELSE 3 END,
+    attempt = excluded.attempt,
+    carrier_id = excluded.carrier_id,
+    accepted = message.accepted | excluded.accepted,
+    flags = message.flags | excluded.flags,
+    changed_at = CASE WHEN message.state = 7 THEN message.changed_at ELSE excluded.changed_at END,
+    uncertain_until = CASE WHEN message.state IN (3, 7) THEN NULL ELSE excluded.uncertain_until END,
+    code = CASE WHEN message.state IN (3, 7) OR (excluded.state = 3 AND message.failed <> 0) THEN message.code
+        ELSE excluded.code END,
+    detail = CASE WHEN message.state IN (3, 7) OR (excluded.state = 3 AND message.failed <> 0) THEN message.detail
+        ELSE excluded.detail END
 WHERE excluded.attempt > message.attempt
-   OR (excluded.attempt = message.attempt AND excluded.state > message.state);
+   OR (excluded.attempt = message.attempt AND excluded.state > message.state
+       AND NOT (excluded.state = 6 AND message.state < 2 AND message.flags & 2 <> 0));
 
 -- name: late_attempt rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint, accepted bigint)
 -- An answer to an attempt that has been sent again since: it is kept beside the newer one.
@@ -183,10 +195,11 @@ WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.n
 SELECT DISTINCT owner FROM batch WHERE state = 4;
 
 -- name: recorded_of rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint)
--- Which of these in-doubt recipients have a row of that attempt already.
+-- Which of these in-doubt recipients have a row of that attempt already, or were settled before it went out: a
+-- retry that is really out has state 0.
 SELECT m.account_id, m.campaign_id, m.destination FROM {rows} AS r
 JOIN message m ON m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
-WHERE m.attempt >= r.attempt AND m.state > 0;
+WHERE m.state > 0 AND (m.attempt >= r.attempt OR (r.attempt > 1 AND m.state > 1));
 
 -- name: take_over rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint, state bigint, turn bigint)
 -- The epoch rises: whatever the old owner still tries with these batches does nothing.

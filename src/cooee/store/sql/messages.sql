@@ -44,7 +44,7 @@ UPDATE message AS m SET
     delivered = m.delivered | r.delivered,
     failed = m.failed | r.failed,
     state = CASE
-        WHEN m.state < 2 THEN m.state
+        WHEN m.state < 2 OR m.state = 7 THEN m.state
         WHEN (m.delivered | r.delivered) & ((CAST(1 AS BIGINT) << m.parts) - 1) = (CAST(1 AS BIGINT) << m.parts) - 1 THEN 7
         WHEN (m.failed | r.failed) & ~(m.delivered | r.delivered) <> 0 AND NOT (m.flags & 2 <> 0 AND EXISTS (
             SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
@@ -56,10 +56,11 @@ UPDATE message AS m SET
         WHEN m.state IN (2, 3) AND (m.failed | r.failed) & ~(m.delivered | r.delivered) <> 0 THEN :now
         ELSE m.changed_at END,
     code = CASE
+        WHEN m.state = 7 THEN m.code
         WHEN (m.delivered | r.delivered) & ((CAST(1 AS BIGINT) << m.parts) - 1) = (CAST(1 AS BIGINT) << m.parts) - 1 THEN 0
         WHEN m.failed = 0 AND r.failed & ~(m.delivered | r.delivered) <> 0 THEN r.code
         ELSE m.code END,
-    detail = CASE WHEN m.failed = 0 AND r.failed <> 0 THEN r.detail ELSE m.detail END
+    detail = CASE WHEN m.state <> 7 AND m.failed = 0 AND r.failed <> 0 THEN r.detail ELSE m.detail END
 FROM {rows} AS r
 WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
   AND m.attempt >= r.attempt AND m.state NOT IN (4, 5)
@@ -153,7 +154,7 @@ SELECT 1 FROM message WHERE carrier_id = :carrier_id AND state = 2 LIMIT 1;
 
 -- name: uncertain_to rows(destination bigint)
 -- Uncertain recipients on a carrier that a stray receipt may belong to.
-SELECT m.destination, m.account_id, m.campaign_id, m.attempt, m.parts, c.originator
+SELECT m.destination, m.account_id, m.campaign_id, m.attempt, m.parts, m.accepted, c.originator
 FROM message m JOIN campaign c ON c.account_id = m.account_id AND c.id = m.campaign_id
 WHERE m.state = 2 AND m.carrier_id = :carrier_id AND m.destination IN (SELECT r.destination FROM {rows} AS r);
 
