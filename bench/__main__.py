@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +66,8 @@ def main(
             marks = ", ".join(f"{each.name} {each.mark} {each.unit}" for each in bench.figures if each.mark)
             click.echo(f"{bench.name:20} {bench.about}" + (f" [{marks}]" if marks else ""))
         return
+    # Ended from outside, it still ends its peers and removes its folder.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     facts = machine()
     outcomes = []
     for name in ENGINES if engine == "both" else (engine,):

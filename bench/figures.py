@@ -84,6 +84,6 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 def shown(value: float) -> str:
     """For people: four digits that matter, thousands set apart."""
-    if value == 0 or abs(value) >= 1000:
+    if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"

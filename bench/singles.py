@@ -40,7 +40,7 @@ def _singles(plan: Plan, smsc: dict[str, Any], *, receipts: bool) -> Values:
         elapsed = time.monotonic() - looked
         later, page_later = at.cpu(), at.api.metrics()
         samples = load.finish()
-        until(lambda: _drained(at, receipts), _DRAIN_S, "every message recorded", every=0.1)
+        until(lambda: _drained(at, receipts), _DRAIN_S, "every message recorded")
         drained = time.monotonic() - samples.totals.ended
         latencies = within(samples, begin, begin + plan.seconds)
         accepted = page_later.accepted - page.accepted
