@@ -109,21 +109,29 @@ class Membership:
 
     async def take_over(self, policies: Policies) -> int:
         """Takes what dead engines, and engines that left no row, had out; how many recipients are uncertain."""
-        owners = [row[0] for row in await self._database.read(lambda tx: tx.all("abandoned_owners"))]
-        orphaned = [owner for owner in owners if owner != self.id and owner not in self._seen]
         total = 0
-        for owner in sorted({*self.dead, *orphaned}):
-            total += await self.take_from(owner, policies)
+        for owner in self.dead:
+            total += await self.take_from(owner, policies, self._seen[owner][0])
+        for row in await self._database.read(lambda tx: tx.all("abandoned_owners")):
+            if row[0] != self.id:
+                total += await self.take_from(row[0], policies, None)
         return total
 
-    async def take_from(self, owner: int, policies: Policies) -> int:
-        """Takes every batch and every bind of one engine; how many recipients became uncertain."""
+    async def take_from(self, owner: int, policies: Policies, beat: int | None) -> int:
+        """Takes every batch and every bind of one engine; how many recipients became uncertain.
+
+        `beat` is the last one seen of it, None for an engine without a row. If it shows another one meanwhile, it
+        lives, and nothing is taken.
+        """
         batches = total = 0
         while True:
             now = self._clock.now_ms()
 
             async def piece(tx: Tx, now: int = now) -> tuple[int, int]:
                 if await tx.one("sweep_turn", key=TAKE_OVER_LOCK) is None:
+                    return 0, 0
+                row = await tx.one("engine_beat", id=owner)
+                if (None if row is None else row[0]) != beat:
                     return 0, 0
                 taken, doubtful = await uncertain.take_over(tx, owner, policies, now)
                 if not taken:
@@ -137,8 +145,14 @@ class Membership:
             if not taken:
                 break
         self._seen.pop(owner, None)
-        log.warning("engine_taken_over", engine=owner, batches=batches, uncertain=total)
+        if batches or beat is not None:
+            log.warning("engine_taken_over", engine=owner, batches=batches, uncertain=total)
         return total
+
+    async def give_up(self, old: int, policies: Policies) -> int:
+        """Takes over from ourselves under an older id."""
+        row = await self._database.read(lambda tx: tx.one("engine_beat", id=old))
+        return await self.take_from(old, policies, None if row is None else row[0])
 
     async def leave(self) -> None:
         """An orderly end: binds and row are given up."""

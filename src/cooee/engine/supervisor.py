@@ -147,7 +147,7 @@ class Engine:
         await self._fleet.stop(2.0)
         await self._membership.join()
         self._restart = False
-        await self._membership.take_from(old, self._fleet.policy)
+        await self._membership.give_up(old, self._fleet.policy)
         await self._membership.beat()
 
     async def stop(self, deadline_s: float) -> None:

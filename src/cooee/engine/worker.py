@@ -176,23 +176,24 @@ class Worker:
         while True:
             if not self._stopping:
                 await self._rest()
-            ask = await self._plan()
-            if ask is None:
-                if self._stopping and not self._works and not self._late:
-                    return
-                if self._stopping:
-                    await self._pause(0.02)
-                continue
+            ask: Trip | None = None
             try:
+                ask = await self._plan()
+                if ask is None:
+                    if self._stopping and not self._works and not self._late:
+                        return
+                    if self._stopping:
+                        await self._pause(0.02)
+                    continue
                 await self._make(ask)
                 self.problem = None
                 backoff = 0.1
             except CooeeError as error:
                 self.problem = str(error)
                 log.warning("trip_failed", link=self._name, reason=str(error))
-                if isinstance(error, CommitUnknown):
+                if ask is not None and isinstance(error, CommitUnknown):
                     self._disown(ask)
-                else:
+                elif ask is not None:
                     self._put_back(ask)
                 await self._pause(backoff)
                 backoff = min(5.0, backoff * 2)
@@ -264,9 +265,9 @@ class Worker:
         self._take_answers(now)
         await self._record_late()
         self._first_pending = None
-        refused = sum(1 for work in self._works.values() if work.pending.refused)
-        if len(self._retry_numbers) < refused:
-            self._retry_numbers += await self._ids.take("batch", max(refused, 100))
+        # A bind that is cut while ids are fetched makes more of them needed: so it is asked again.
+        while len(self._retry_numbers) < sum(1 for work in self._works.values() if work.pending.refused):
+            self._retry_numbers += await self._ids.take("batch", 100)
         room = self._room(SLICE) if self._may_go() else 0
         steps: list[Step] = []
         marked = 0
@@ -345,7 +346,6 @@ class Worker:
             await self._database.write(
                 lambda tx: dispatch.record_late(tx, self.carrier.id, rows, refs, now), Lane.ENGINE
             )
-            await rejoin(self._database, self.carrier.id, refs, now)
         except CooeeError as error:
             log.warning("late_answers_deferred", link=self._name, answers=len(refs), reason=str(error))
             self._late[:0] = late
@@ -355,8 +355,11 @@ class Worker:
         outcome = await self._database.write(lambda tx: dispatch.trip(tx, ask), Lane.ENGINE)
         self._apply(ask, outcome)
         refs = [ref for step in ask.steps for ref in step.refs]
-        if refs:
+        try:
             await rejoin(self._database, self.carrier.id, refs, ask.now)
+        except CooeeError as error:
+            # The trip is committed all the same; the sweep looks again.
+            log.warning("rejoin_failed", link=self._name, reason=str(error))
 
     def _apply(self, ask: Trip, outcome: Outcome) -> None:
         if ask.room:

@@ -10,7 +10,15 @@ import msgspec
 
 from cooee.model.campaign import BATCH_SIZE, BatchState, CampaignState
 from cooee.model.clock import window_opens, zone
-from cooee.model.errors import BAD_FIELD, CAMPAIGN_STATE, CREDITS_SHORT, NO_CAMPAIGN, SUSPENDED, ApiError
+from cooee.model.errors import (
+    BAD_FIELD,
+    CAMPAIGN_STATE,
+    CREDITS_SHORT,
+    NO_CAMPAIGN,
+    SUSPENDED,
+    ApiError,
+    StoreUnavailable,
+)
 from cooee.model.message import MessageState
 from cooee.store import accounts
 from cooee.store.claims import opted_out
@@ -131,10 +139,21 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
     """Accepts what it can: charges, and writes campaigns, batches and ledger rows, a few statements in all."""
     answers: dict[int, Created | Exception] = {}
     fresh: list[NewCampaign] = []
+    mine: dict[tuple[int, str], NewCampaign] = {}
+    repeats: list[tuple[NewCampaign, NewCampaign]] = []
     for item in items:
-        known = await _reserve(tx, item, now) if item.key is not None else None
+        if item.key is None:
+            fresh.append(item)
+            continue
+        first = mine.get((item.account_id, item.key))
+        if first is not None:
+            # An impatient client's repeat, in the same group as its first request.
+            repeats.append((item, first))
+            continue
+        known = await _reserve(tx, item, now)
         if known is None:
             fresh.append(item)
+            mine[item.account_id, item.key] = item
         else:
             answers[item.id] = known
     accepted, ledger = await _charge(tx, fresh, answers)
@@ -160,7 +179,17 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
     for item in fresh:
         if item.key is not None and isinstance(answers.get(item.id), Exception):
             await tx.run("drop_key", account_id=item.account_id, key=item.key)
-    return [answers.get(item.id) or Created(item.id, item.messages, item.segments, item.credits) for item in items]
+    for item in fresh:
+        answers.setdefault(item.id, Created(item.id, item.messages, item.segments, item.credits))
+    for item, first in repeats:
+        same = item.digest == first.digest
+        answers[item.id] = answers[first.id] if same else other_request()
+    return [answers[item.id] for item in items]
+
+
+def other_request() -> ApiError:
+    """-911: an Idempotency-Key comes with another body than the first time."""
+    return ApiError(BAD_FIELD, "Idempotency-Key' was used for another request")
 
 
 async def _wash_fresh(tx: Tx, accepted: Sequence[NewCampaign]) -> None:
@@ -227,7 +256,7 @@ async def find_key(tx: Tx, account_id: int, key: str, digest: str, now: int) -> 
     if row is None or row[2] < now - KEY_KEPT_MS or not row[1]:
         return None
     if row[0] != digest:
-        return ApiError(BAD_FIELD, "Idempotency-Key' was used for another request")
+        return other_request()
     return msgspec.json.decode(row[1], type=Created)
 
 
@@ -268,7 +297,7 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
             await tx.run("drop_key", account_id=new.account_id, key=new.key)
         return await why_not_charged(tx, new.account_id)
     state = CampaignState.STARTING if new.wake_at is None else CampaignState.SCHEDULED
-    await tx.run(
+    published = await tx.run(
         "publish_campaign",
         account_id=new.account_id,
         id=new.id,
@@ -276,6 +305,9 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
         credits=new.credits,
         wake_at=new.wake_at,
     )
+    if not published:
+        # Its acceptance took so long that it was swept away as a leftover.
+        raise StoreUnavailable("the campaign was not accepted in time")
     await tx.many(
         "add_ledger", [(new.account_id, int(row[0]) + 1, -new.credits, "charge", new.id, "campaign")], at=now
     )
@@ -286,7 +318,9 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
 
 
 async def drop_accepting(tx: Tx, account_id: int, campaign_id: int) -> bool:
-    """Removes a piece of a campaign that was never published; True once it is gone."""
+    """Removes a piece of a campaign that was never published; True once it is gone, or published after all."""
+    if await tx.one("lock_accepting", account_id=account_id, id=campaign_id) is None:
+        return True
     if await tx.run("drop_accepting_batches", account_id=account_id, id=campaign_id):
         return False
     await tx.run("drop_accepting", account_id=account_id, id=campaign_id)

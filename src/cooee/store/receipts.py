@@ -94,7 +94,7 @@ async def apply(tx: Tx, carrier_id: int, receipts: Sequence[Incoming], now: int)
             matched.append((ref, receipt))
     unmatched: list[Incoming] = []
     if others:
-        refs |= await find_refs(tx, carrier_id, sorted({i for r in others for i in r.ids[1:]} - refs.keys()), now)
+        refs = await find_refs(tx, carrier_id, sorted({i for r in others for i in r.ids}), now, deep=True)
         for receipt in others:
             ref = pick(receipt, refs)
             if ref is None:
@@ -262,7 +262,7 @@ async def sweep_orphans(tx: Tx, after: int, now: int) -> int | None:
     for carrier_id, orphans in by_carrier.items():
         pairs = [(row[0], _incoming(row)) for row in orphans]
         ids = {smsc_id for _, receipt in pairs for smsc_id in receipt.ids}
-        refs = await find_refs(tx, carrier_id, sorted(ids), now)
+        refs = await find_refs(tx, carrier_id, sorted(ids), now, deep=True)
         matched = [(number, pick(receipt, refs), receipt) for number, receipt in pairs]
         joined = [(ref, receipt) for _, ref, receipt in matched if ref is not None]
         early = {id(receipt) for receipt in await _join(tx, joined, now)}

@@ -40,6 +40,8 @@ class RefMemory:
         self.old: dict[int, dict[str, Ref | list[Ref]]] = {}
         self.size = 0
         self.last_blob = 0
+        self.merging = 0
+        """The last blob that the old generation covers; its merge goes on until it is done."""
 
     def add(self, blob: int, carrier_id: int, refs: Sequence[Ref]) -> None:
         """The ids of a slice that is written as blob number `blob`."""
@@ -72,10 +74,10 @@ class RefMemory:
                 found += entry if isinstance(entry, list) else [entry]
         return found
 
-    def rotate(self) -> int:
-        """Starts a new generation; the number of the last blob that the old one covers."""
+    def rotate(self) -> None:
+        """Starts a new generation."""
         self.old, self.young, self.size = self.young, {}, 0
-        return self.last_blob
+        self.merging = self.last_blob
 
     def sorted_old(self, carrier_id: int) -> Iterator[Ref]:
         """The old generation of a carrier in key order. Sorts small runs, so the interpreter lock stays shared."""
@@ -112,16 +114,22 @@ async def add_refs(tx: Tx, carrier_id: int, refs: Sequence[Ref]) -> None:
     tx.after_rollback(lambda: memory.remove(carrier_id, refs))
 
 
-async def find_refs(tx: Tx, carrier_id: int, ids: Sequence[str], now: int) -> dict[str, list[Ref]]:
-    """Every message of the last 7 days that each of these ids stands for."""
+async def find_refs(
+    tx: Tx, carrier_id: int, ids: Sequence[str], now: int, *, deep: bool = False
+) -> dict[str, list[Ref]]:
+    """The messages of the last 7 days that each of these ids stands for.
+
+    An id that the memory knows is not looked up in the table, unless `deep`: only an SMSC whose counter restarted
+    has it in both.
+    """
     found: dict[str, list[Ref]] = {}
     missing: list[tuple[str]] = []
     memory = memory_of(tx)
     for smsc_id in ids:
         refs = memory.get(carrier_id, smsc_id) if memory is not None else []
         if refs:
-            found[smsc_id] = refs
-        else:
+            found[smsc_id] = list(refs)
+        if deep or not refs:
             missing.append((smsc_id,))
     for row in await tx.many_all("find_refs", missing, carrier_id=carrier_id, since=now - KEPT_MS):
         found.setdefault(row[0], []).append(cast(Ref, tuple(row)))
@@ -148,15 +156,18 @@ async def load_memory(database: Database, memory: RefMemory) -> int:
 async def merge(database: Database, memory: RefMemory, *, at: int = MERGE_AT) -> int:
     """Merges the memory into the table once it holds `at` ids; how many it merged.
 
-    Cut in key order and repeatable; the blobs go with the last piece, so a crash in between only repeats work.
+    Cut in key order and repeatable; the blobs go with the last piece, so a crash or a fault in between
+    only repeats work.
     """
-    if memory.size < at or memory.old:
+    if memory.size < at and not memory.old:
         return 0
 
-    async def rotate(tx: Tx) -> int:
-        return memory.rotate()
+    async def rotate(tx: Tx) -> None:
+        memory.rotate()
 
-    upto = await database.write(rotate, Lane.BULK)
+    if not memory.old:
+        await database.write(rotate, Lane.BULK)
+    upto = memory.merging
     merged = 0
     for carrier_id in list(memory.old):
         runs = await asyncio.to_thread(memory.sorted_old, carrier_id)

@@ -49,6 +49,13 @@ WHERE account_id = :account_id AND id = :id AND state = 0;
 -- Large campaigns whose acceptance never ended: their node died. Nothing was charged.
 SELECT account_id, id FROM campaign WHERE state = 0 AND created_at < :before ORDER BY id LIMIT 20;
 
+-- name: lock_accepting [sqlite]
+SELECT id FROM campaign WHERE account_id = :account_id AND id = :id AND state = 0;
+
+-- name: lock_accepting [postgres]
+-- Publishing and dropping the same campaign exclude each other.
+SELECT id FROM campaign WHERE account_id = :account_id AND id = :id AND state = 0 FOR UPDATE;
+
 -- name: drop_accepting_batches
 -- In pieces, so that the writer is never held for long.
 DELETE FROM batch WHERE account_id = :account_id AND campaign_id = :id AND no IN (

@@ -192,7 +192,11 @@ FROM batch b JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaig
 WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.no LIMIT 50;
 
 -- name: abandoned_owners
-SELECT DISTINCT owner FROM batch WHERE state = 4;
+-- Owners of batches that have no row among the engines: they died between the two.
+SELECT DISTINCT b.owner FROM batch b WHERE b.state = 4 AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = b.owner);
+
+-- name: engine_beat
+SELECT beat FROM engine WHERE id = :id;
 
 -- name: recorded_of rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint)
 -- Which of these in-doubt recipients have a row of that attempt already, or were settled before it went out: a
