@@ -49,8 +49,9 @@ WHERE q.before < :want
 ORDER BY q.turn, q.campaign_id, q.no;
 
 -- name: claimable [postgres]
--- The same; another engine may be doing this at this moment, so what it has locked is skipped, and the campaign is
--- locked as marking does, but never waited for: claiming holds batches, and whoever pauses holds the campaign.
+-- The same; another engine may be doing this at this moment, so what it has locked is skipped, and the next in line
+-- are taken. The campaign is locked as marking does, but never waited for: claiming holds batches, and whoever
+-- pauses holds the campaign.
 SELECT b.account_id, b.campaign_id, b.no, b.attempt, b.size, b.credits_each, b.flags, b.first_at, b.expires_at,
     b.epoch, b.marked, b.numbers, c.state AS campaign_state, a.state AS account_state, a.zone,
     a.window_opens, a.window_closes, c.originator, c.body, c.encoding, c.segments, c.concat_ref
@@ -58,14 +59,14 @@ FROM (
     SELECT account_id, campaign_id, no, turn,
         SUM(size - marked) OVER (ORDER BY turn, campaign_id, no ROWS UNBOUNDED PRECEDING) - (size - marked) AS before
     FROM (SELECT account_id, campaign_id, no, turn, size, marked FROM batch
-          WHERE carrier_id = :carrier_id AND state = 2 ORDER BY turn, campaign_id, no LIMIT :limit) AS front
+          WHERE carrier_id = :carrier_id AND state = 2 ORDER BY turn, campaign_id, no LIMIT :limit
+          FOR UPDATE SKIP LOCKED) AS front
 ) AS q
 JOIN batch b ON b.account_id = q.account_id AND b.campaign_id = q.campaign_id AND b.no = q.no
 JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaign_id
 JOIN account a ON a.id = b.account_id
-WHERE q.before < CAST(:want AS BIGINT) AND b.state = 2 AND b.carrier_id = :carrier_id
+WHERE q.before < CAST(:want AS BIGINT)
 ORDER BY q.turn, q.campaign_id, q.no
-FOR UPDATE OF b SKIP LOCKED
 FOR SHARE OF c SKIP LOCKED;
 
 -- name: take_batches rows(account_id bigint, campaign_id bigint, no bigint, marked bigint)
