@@ -81,6 +81,7 @@ def test_pause_unpause_and_delete_in_mid_campaign(database_url: str, tmp_path: P
         assert api.action(doomed, "delete")["Code"] == -931, "running: to be paused first"
         for campaign_id in (doomed, long, resumed, still):
             assert api.action(campaign_id, "pause") == {"Message": "Paused", "Code": 0}
+        stack.smsc.ask("set", statuses=[])
         sleep(0.5)
         before = stack.smsc.seen
         sleep(0.7)
@@ -93,7 +94,6 @@ def test_pause_unpause_and_delete_in_mid_campaign(database_url: str, tmp_path: P
         stack.smsc.wait_seen(before + scaled(100))
         assert api.action(long, "pause")["Code"] == 0
         assert api.action(long, "delete")["Code"] == 0
-        stack.smsc.ask("set", statuses=[])
         allowed = Allowed(still=frozenset({still}))
         report = reconcile("pause, delete", stack, clients.finish(), allowed, [node.port])
         assert report.counts["refunded"] > 0

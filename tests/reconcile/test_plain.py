@@ -49,13 +49,15 @@ def test_throttled_and_refused_for_now_and_for_good(database_url: str, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "flags",
+    ("database_url", "flags"),
     [
-        ["--ids=hex", "--receipt-id=decimal"],
-        ["--ids=decimal", "--receipt-id=hex", "--receipt-id-upper", "--first-id=200000"],
-        ["--ids=hex", "--receipt-id-width=12", "--receipt-id-upper", "--first-id=2748"],
+        ("sqlite", ["--ids=hex", "--receipt-id=decimal"]),
+        ("postgres", ["--ids=hex", "--receipt-id=decimal"]),
+        ("sqlite", ["--ids=decimal", "--receipt-id=hex", "--receipt-id-upper", "--first-id=200000"]),
+        ("postgres", ["--ids=hex", "--receipt-id-width=12", "--receipt-id-upper", "--first-id=2748"]),
     ],
-    ids=["hex-decimal", "decimal-HEX", "zeros"],
+    ids=["sqlite-hex-decimal", "postgres-hex-decimal", "sqlite-decimal-HEX", "postgres-00HEX"],
+    indirect=["database_url"],
 )
 def test_receipts_early_repeated_out_of_order_and_with_ids_in_other_dress(
     database_url: str, tmp_path: Path, flags: list[str]
