@@ -21,6 +21,17 @@ from cooee.store.queries import Query, load
 log = structlog.get_logger()
 T = TypeVar("T")
 
+PLANNING = {
+    # Plans are made for the values at hand: one cached while tables were empty ruins the hot path.
+    "plan_cache_mode": "force_custom_plan",
+    # A few hundred rows are looked up by key in tables of millions. A hash join would read the whole table for
+    # that, and on a young partition, without statistics, the planner believes it to be cheap.
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "application_name": "cooee",
+}
+"""How each connection plans (docs/decisions/0005-postgres-plans.md)."""
 RETRIES = 8
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 _GONE = (
