@@ -144,12 +144,7 @@ class PostgresDatabase:
                 max_size=size,
                 timeout=5,
                 command_timeout=60,
-                # Plans are made for the values at hand: one cached while tables were empty ruins the hot path.
-                server_settings={
-                    "plan_cache_mode": "force_custom_plan",
-                    "jit": "off",
-                    "application_name": "cooee",
-                },
+                server_settings=PLANNING,
             )
         except (asyncpg.PostgresError, *_GONE) as error:
             raise StoreUnavailable(explain(error, where)) from error
