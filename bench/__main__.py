@@ -12,7 +12,7 @@ import click
 from bench import campaigns, singles
 from bench.database import ENGINES
 from bench.figures import Bench, Plan, Values
-from bench.process import BenchError
+from bench.process import BenchError, Others
 from bench.report import Outcome, machine, summary, table, write
 from bench.site import ROOT
 
@@ -31,13 +31,17 @@ BENCHES: tuple[Bench, ...] = (
 def measure(bench: Bench, plan: Plan, runs: int) -> Outcome:
     """Runs a bench so often; a run that fails ends it, and what was measured before is kept."""
     done: list[Values] = []
+    others: list[float] = []
     for number in range(runs):
         click.echo(f"  {bench.name} on {plan.engine}, run {number + 1} of {runs}", err=True)
+        rest = Others()
         try:
             done.append(bench.run(plan))
         except (BenchError, OSError) as error:
-            return Outcome(bench, plan.engine, done, str(error))
-    return Outcome(bench, plan.engine, done)
+            return Outcome(bench, plan.engine, done, others, str(error))
+        if plan.engine == "sqlite":  # PostgreSQL's processes are nobody's children
+            others.append(rest.cores())
+    return Outcome(bench, plan.engine, done, others)
 
 
 @click.command()

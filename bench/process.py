@@ -113,6 +113,30 @@ def tree_cpu_seconds(pid: int) -> float:
     return total
 
 
+class Others:
+    """How many cores the rest of the machine kept busy while a run went on: a measure of the run's disturbance.
+
+    Counts what is neither this process nor a child of it that has ended, so it is right once all peers have been
+    stopped, and only where all of them were our own children.
+    """
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._busy = self._foreign()
+
+    def cores(self) -> float:
+        """Since this was made; time that the host took from this machine counts as well."""
+        return max(0.0, (self._foreign() - self._busy) / (time.monotonic() - self._since))
+
+    def _foreign(self) -> float:
+        user, nice, system, _idle, _wait, irq, soft, steal = map(
+            int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        )
+        ours = os.times()
+        busy = (user + nice + system + irq + soft + steal) / _TICK
+        return busy - ours.user - ours.system - ours.children_user - ours.children_system
+
+
 def _status(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name + ":"):

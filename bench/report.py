@@ -21,11 +21,12 @@ _PACKAGES = ("cooee", "apsw", "asyncpg", "uvicorn", "uvloop", "httptools", "msgs
 
 @dataclass(frozen=True)
 class Outcome:
-    """A bench on an engine: its runs, or why there are none."""
+    """A bench on an engine: its runs, the cores that other programs used during each, or why there are no more."""
 
     bench: Bench
     engine: str
     runs: Sequence[Values]
+    others: Sequence[float]
     error: str | None = None
 
     def marked(self, figure: Figure) -> Figure:
@@ -53,6 +54,8 @@ def table(outcome: Outcome) -> str:
         if reached is not None:
             line += f" — mark {figure.mark}: {'reached' if reached else 'MISSED'}"
         lines.append(line)
+    if outcome.others:
+        lines.append(f"  other programs used {shown(max(outcome.others))} cores meanwhile")
     return "\n".join(lines)
 
 
@@ -125,6 +128,7 @@ def write(path: Path, facts: dict[str, Any], outcomes: Sequence[Outcome], settin
                 "about": outcome.bench.about,
                 "figures": figures,
                 "runs": [dict(run) for run in outcome.runs],
+                "other_cores": list(outcome.others),
                 "error": outcome.error,
             }
         )
