@@ -8,18 +8,19 @@ octets of the sequence number and each digit is laid with one strided assignment
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby
 from struct import Struct, pack
 
-from cooee.smpp.codes import ESM_UDHI, MAX_SEQUENCE, Tag
-from cooee.smpp.framing import HEADER_LENGTH, MAX_PDU
-from cooee.smpp.pdu import SubmitSm, Tlvs, encode
+from cooee.smpp.codes import ESM_UDHI, MAX_SEQUENCE, CommandId, Tag
+from cooee.smpp.framing import HEADER, HEADER_LENGTH, MAX_PDU
+from cooee.smpp.pdu import SubmitSm, encode
 
 MAX_SHORT_MESSAGE = 254
 """Octets of short_message; longer user data goes as message_payload (SMPP 3.4 §5.2.21)."""
 
 _LENGTH = Struct(">I")
+_TLV = Struct(">HH")
 _SEQUENCE_AT = 12
 
 
@@ -40,6 +41,44 @@ class _Block:
         self.starts.append(at)
 
 
+@lru_cache(maxsize=256)
+def _envelope(
+    service_type: str,
+    source_ton: int,
+    source_npi: int,
+    source: str,
+    dest_ton: int,
+    dest_npi: int,
+    esm_class: int,
+    protocol_id: int,
+    priority: int,
+    validity_period: str,
+    registered_delivery: int,
+    data_coding: int,
+) -> tuple[bytes, bytes]:
+    """What comes before the destination and after it, up to sm_length. Checked by the codec, once a sender."""
+    pdu = encode(
+        SubmitSm(
+            0,
+            service_type=service_type,
+            source_addr_ton=source_ton,
+            source_addr_npi=source_npi,
+            source_addr=source,
+            dest_addr_ton=dest_ton,
+            dest_addr_npi=dest_npi,
+            esm_class=esm_class,
+            protocol_id=protocol_id,
+            priority_flag=priority,
+            validity_period=validity_period,
+            registered_delivery=registered_delivery,
+            data_coding=data_coding,
+        )
+    )
+    # Ahead of destination_addr: two strings with their NULs, and TON and NPI twice (§4.4.1).
+    at = HEADER_LENGTH + len(service_type) + len(source) + 6
+    return pdu[HEADER_LENGTH:at], pdu[at + 1 : -1]
+
+
 class SubmitTemplate:
     """One submit_sm, or all parts of a long one, encoded but for its sequence number and its destination.
 
@@ -48,7 +87,7 @@ class SubmitTemplate:
     gets. ValueError for a value that its field cannot hold.
     """
 
-    __slots__ = ("_blocks", "_destination_at", "_fields", "_payloads", "_tlvs", "parts")
+    __slots__ = ("_after", "_before", "_blocks", "_destination_at", "_payloads", "_tlvs", "parts")
 
     def __init__(
         self,
@@ -73,23 +112,11 @@ class SubmitTemplate:
         self.parts = len(parts)
         self._payloads = [bytes(part) for part in parts]
         self._tlvs = bytes(tlvs)
-        self._fields = SubmitSm(
-            0,
-            service_type=service_type,
-            source_addr_ton=source_ton,
-            source_addr_npi=source_npi,
-            source_addr=source,
-            dest_addr_ton=dest_ton,
-            dest_addr_npi=dest_npi,
-            esm_class=ESM_UDHI if udh else 0,
-            protocol_id=protocol_id,
-            priority_flag=priority,
-            validity_period=validity_period,
-            registered_delivery=registered_delivery,
-            data_coding=data_coding,
-        )
-        # Ahead of destination_addr: two strings with their NULs, and TON and NPI twice (§4.4.1).
-        self._destination_at = HEADER_LENGTH + len(service_type) + len(source) + 6
+        self._before, self._after = _envelope(
+            service_type, source_ton, source_npi, source, dest_ton, dest_npi, ESM_UDHI if udh else 0, protocol_id,
+            priority, validity_period, registered_delivery, data_coding,
+        )  # fmt: skip
+        self._destination_at = HEADER_LENGTH + len(self._before)
         self._blocks: dict[int, _Block] = {}
         self._block(11)  # what does not fit is found here, not when the first slice goes out
 
@@ -162,22 +189,20 @@ class SubmitTemplate:
     def _block(self, length: int) -> _Block:
         block = self._blocks.get(length)
         if block is None:
-            block = _Block([self._pdu("0" * length, part) for part in self._payloads], self._destination_at)
+            block = _Block([self._pdu(length, part) for part in self._payloads], self._destination_at)
             self._blocks[length] = block
         return block
 
-    def _pdu(self, destination: str, payload: bytes) -> bytes:
-        short = payload
-        tlvs: Tlvs = ()
+    def _pdu(self, digits: int, payload: bytes) -> bytes:
         if len(payload) > MAX_SHORT_MESSAGE:
-            short = b""
-            tlvs = ((int(Tag.MESSAGE_PAYLOAD), payload),)
-        fields = replace(self._fields, destination_addr=destination, short_message=short, tlvs=tlvs)
-        pdu = encode(fields)
-        total = len(pdu) + len(self._tlvs)
+            text = b"\0" + _TLV.pack(Tag.MESSAGE_PAYLOAD, len(payload)) + payload
+        else:
+            text = bytes((len(payload),)) + payload
+        body = b"".join((self._before, b"0" * digits, b"\0", self._after, text, self._tlvs))
+        total = HEADER_LENGTH + len(body)
         if total > MAX_PDU:
             raise ValueError(f"a submit_sm of {total} octets is over the limit of {MAX_PDU}")
-        return _LENGTH.pack(total) + pdu[4:] + self._tlvs
+        return HEADER.pack(total, CommandId.SUBMIT_SM, 0, 0) + body
 
 
 def _digit_count(destination: int) -> int:
