@@ -1,8 +1,8 @@
 """Decision 0002: two threads that share the interpreter. Run with `python FILE`.
 
 One thread reads or changes 500 rows of an SQLite file, the other computes all the time, as an event loop under
-load does. Prints the mean time of one statement, alone and beside the other thread, at Python's own switch interval
-and at Cooee's.
+load does. Prints the mean time of one statement, alone and beside the other thread, at Python's own switch
+interval and at Cooee's.
 """
 
 from __future__ import annotations
