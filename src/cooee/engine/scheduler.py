@@ -202,6 +202,8 @@ class Scheduler:
 
         if not await self._database.read(due):
             return
+        # A receipt that came before its recipient was called uncertain may be waiting among the orphans.
+        await self._orphans()
         numbers = await self._ids.take("batch", 500)
 
         async def decide(tx: Tx) -> tuple[int, int, Row | None]:

@@ -7,9 +7,6 @@ UPDATE counter SET value = value + :count WHERE name = :name RETURNING value - :
 -- name: get_meta
 SELECT value FROM meta WHERE name = :name;
 
--- name: put_meta
-INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-
 -- name: is_empty
 -- Whether anybody lives in this database yet: the key file is made only for an empty one.
 SELECT CASE WHEN EXISTS (SELECT 1 FROM account) OR EXISTS (SELECT 1 FROM carrier) THEN 0 ELSE 1 END;

@@ -125,10 +125,16 @@ UNION SELECT o.id, o.id_1, o.id_2, o.id_3, o.handset, o.originator, o.kind, o.er
 FROM {rows} AS r CROSS JOIN orphan_receipt o ON o.carrier_id = :carrier_id AND o.id_3 = r.smsc_id;
 
 -- name: orphans_for [postgres] rows(smsc_id text)
--- Receipts that came before the ids that are being recorded now.
+-- Receipts that came before the ids that are being recorded now. One index lookup an id and reading: an OR over the
+-- three columns would walk through all orphans of the carrier (measured: 6.6 ms against 1.3 ms at 20,000).
 SELECT o.id, o.id_1, o.id_2, o.id_3, o.handset, o.originator, o.kind, o.error, o.code FROM orphan_receipt o
-WHERE o.carrier_id = :carrier_id AND (o.id_1 IN (SELECT r.smsc_id FROM {rows} AS r)
-    OR o.id_2 IN (SELECT r.smsc_id FROM {rows} AS r) OR o.id_3 IN (SELECT r.smsc_id FROM {rows} AS r))
+WHERE o.id IN (
+    SELECT f.id FROM {rows} AS r CROSS JOIN LATERAL (
+        SELECT a.id FROM orphan_receipt a WHERE a.carrier_id = :carrier_id AND a.id_1 = r.smsc_id OFFSET 0) AS f
+    UNION SELECT f.id FROM {rows} AS r CROSS JOIN LATERAL (
+        SELECT a.id FROM orphan_receipt a WHERE a.carrier_id = :carrier_id AND a.id_2 = r.smsc_id OFFSET 0) AS f
+    UNION SELECT f.id FROM {rows} AS r CROSS JOIN LATERAL (
+        SELECT a.id FROM orphan_receipt a WHERE a.carrier_id = :carrier_id AND a.id_3 = r.smsc_id OFFSET 0) AS f)
 ORDER BY o.id FOR UPDATE OF o SKIP LOCKED;
 
 -- name: orphan_page [sqlite]
