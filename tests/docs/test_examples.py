@@ -1,0 +1,99 @@
+"""The requests on docs/api.md, sent to a running API, get the answers that stand there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cooee.model.message import MessageState
+from cooee.web.api import RESOURCES
+from cooee.web.reference import ENTRIES, Example
+from tests.api.support_api import Client, Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(f"sqlite:///{tmp_path_factory.mktemp('docs') / 'cooee.db'}") as running:
+        yield running
+
+
+def shape(value: object) -> object:
+    """Keys in their order and types; texts and numbers that differ from run to run are left out."""
+    match value:
+        case dict():
+            return [(name, shape(inner)) for name, inner in value.items()]
+        case list():
+            return [shape(inner) for inner in value]
+        case _:
+            return type(value).__name__
+
+
+def same(answer: dict[str, Any], documented: dict[str, Any]) -> None:
+    assert shape(answer) == shape(documented)
+    for name in ("Code", "Message", "Messages", "Segments", "AllowUnicode", "AllowInternational", "Count"):
+        assert answer.get(name) == documented.get(name), name
+
+
+def scheduled(client: Client) -> int:
+    answer = client.create(TimeScheduled="203708301300")
+    found = answer.json["CampaignId"]
+    assert isinstance(found, int)
+    return found
+
+
+def prepared(client: Client, resource: str, action: str) -> int:
+    """A campaign that the example can be about."""
+    if resource == "drstatus":
+        campaign = client.create().json["CampaignId"]
+        outcome = [(61400123456, MessageState.DELIVERED, 0)]
+        client.server.settle(client.account, campaign, outcome, client.server.clock.now_ms())
+        assert isinstance(campaign, int)
+        return campaign
+    campaign = scheduled(client)
+    if action == "unpause":
+        client.post("/api/campaign", {"Action": "pause", "CampaignId": campaign})
+    return campaign
+
+
+CASES = [
+    (resource.name, action, example)
+    for resource in RESOURCES
+    for action, examples in ENTRIES[resource.name].actions.items()
+    for example in examples
+]
+
+
+@pytest.mark.parametrize(
+    ("resource", "action", "example"), CASES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_the_documented_answer_comes(server: Server, resource: str, action: str, example: Example) -> None:
+    client = server.account(may_add_credits=True)
+    body = json.loads(example.request)
+    if "CampaignId" in body:
+        campaign = prepared(client, resource, action)
+        body["CampaignId"] = str(campaign) if isinstance(body["CampaignId"], str) else campaign
+    answer = client.post(f"/api/{ENTRIES[resource].title}", body)
+    assert answer.status == 200
+    same(answer.json, json.loads(example.answer))
+
+
+def test_every_documented_get_answers(server: Server) -> None:
+    client = server.account()
+    for resource in RESOURCES:
+        if resource.get is not None:
+            answer = client.call("GET", f"/api/{resource.name}")
+            same(answer.json, json.loads(ENTRIES[resource.name].get))
+
+
+def test_what_is_said_to_be_missing_is_refused_as_it_says(server: Server) -> None:
+    client = server.account()
+    first = scheduled(client)
+    assert client.post("/api/campaign", {"Action": "modify", "CampaignId": first}).code == -910
+    assert client.create(CrmIds=[4398]).code == -940
+    for name in ("crm", "replies", "optouts"):
+        assert client.post(f"/api/{name}", {}).code == -904
+    twice = [client.create(TimeScheduled="203708301300", Reference="r").json["CampaignId"] for _ in range(2)]
+    assert twice[0] != twice[1]
