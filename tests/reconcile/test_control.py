@@ -39,7 +39,7 @@ def test_sigterm_under_load_leaves_nothing_leased(database_url: str, tmp_path: P
 
 
 def test_sigterm_while_the_smsc_is_silent_keeps_what_is_in_doubt(database_url: str, tmp_path: Path) -> None:
-    with Stack(database_url, tmp_path, settings={"stop_deadline_s": "1.5"}) as stack:
+    with Stack(database_url, tmp_path, settings={"stop_deadline_s": "0.7"}) as stack:
         stack.prepare(window=50, binds=2, tps=scaled(1200))
         node = stack.node()
         mix = Mix(72, stack.accounts)
