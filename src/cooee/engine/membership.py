@@ -41,6 +41,8 @@ class Membership:
         self._watching_since: float | None = None
         self.peers = 1
         """Engines alive, this one included."""
+        self.trouble: str | None = None
+        """Why the last beat could not be committed, if so."""
         self.evicted = False
         """A peer took this engine for dead and removed it."""
 
@@ -76,8 +78,10 @@ class Membership:
         except CooeeError as error:
             self._watching_since = None
             self._seen = {}
+            self.trouble = str(error)
             log.warning("beat_failed", reason=str(error))
             return
+        self.trouble = None
         # Counted from before the statement: what a peer sees is never younger than what we believe.
         self._last_commit = started
         if not changed:

@@ -213,7 +213,7 @@ class Scheduler:
 
         again, failed, _ = await self._database.write(decide, Lane.ENGINE)
         if again or failed:
-            RESENT.labels("all").inc(again)
+            RESENT.inc(again)
             log.warning("uncertain_decided", resent=again, failed=failed)
             self._wake_workers()
 

@@ -18,6 +18,7 @@ from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
+from cooee.model.metrics import UNCERTAIN
 from cooee.service.routing import Routes
 from cooee.store import campaigns
 from cooee.store.carriers import all_carriers
@@ -86,6 +87,8 @@ class Engine:
     def problems(self) -> list[str]:
         """Why messages do not go out, a sentence each; empty when all is well."""
         found = [self._ready] if self._ready else []
+        if self._membership.trouble:
+            found.append(self._membership.trouble)
         if self._scheduler.stuck:
             found.append(self._scheduler.stuck)
         return found + self._fleet.problems()
@@ -99,7 +102,7 @@ class Engine:
         for row in (await self._rows()).values():
             self._fleet.know(row)
         await self._membership.beat()
-        await self._membership.take_over(self._fleet.policy)
+        UNCERTAIN.labels("all", "engine gone").inc(await self._membership.take_over(self._fleet.policy))
         for work in (self._beat(), self._follow(), self._scheduler.run()):
             task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(self._ended)
@@ -121,7 +124,7 @@ class Engine:
             await asyncio.sleep(BEAT_S)
             await self._membership.beat()
             try:
-                await self._membership.take_over(self._fleet.policy)
+                UNCERTAIN.labels("all", "engine gone").inc(await self._membership.take_over(self._fleet.policy))
             except CooeeError as error:
                 log.warning("take_over_failed", reason=str(error))
 

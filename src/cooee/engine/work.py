@@ -309,9 +309,12 @@ class Answers:
             entry = work.partial.get(at) or Partial(0, 0)
             if status == 0:
                 entry.accepted |= 1 << part
-                refs.append(
-                    (canonical_id(smsc_id), now, account_id, campaign_id, number, part, work.claim.attempt)
-                )
+                ref = (canonical_id(smsc_id), now, account_id, campaign_id, number, part, work.claim.attempt)
+                if entry.open > 0:
+                    # Its other parts are still out: the id goes with the row, when that is written.
+                    entry.refs.append(ref)
+                    continue
+                refs.append(ref)
                 if entry.accepted == (1 << work.parts) - 1:
                     rows.append(work.row(number, _HANDED_OVER, entry.accepted, 0, None, None))
             elif not self._judge(status).retry:

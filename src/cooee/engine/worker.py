@@ -83,6 +83,7 @@ class Worker:
         self._maybe_work = True
         self._limit = FEW_BATCHES
         self._next_claim = 0.0
+        self._losses: list[tuple[int, int, str]] = []
         self._reserved = 0
         self._reserved_at = 0.0
         self._first_pending: float | None = None
@@ -332,6 +333,7 @@ class Worker:
             SUBMITTED.labels(name, "retried").inc(tally.retried)
         if tally.uncertain:
             SUBMITTED.labels(name, "uncertain").inc(tally.uncertain)
+            UNCERTAIN.labels(name, "no answer").inc(tally.uncertain)
         if tally.throttled:
             self.pacing.throttled()
 
@@ -494,9 +496,9 @@ class Worker:
         slip = what.token
         if not isinstance(slip, Slip) or slip.work.disowned:
             return
-        if unsure:
-            UNCERTAIN.labels(self.carrier.name, "no answer").inc(len(unsure))
-            log.warning("answers_lost", link=self._name, segments=len(unsure), unsent=len(unsent), reason=reason)
+        if not self._losses:
+            asyncio.get_running_loop().call_soon(self._say_lost)
+        self._losses.append((len(unsure), len(unsent), reason))
         if what.answers:
             # Its last answers are still here: they come before the loss.
             answers, what.answers = what.answers, []
@@ -504,6 +506,12 @@ class Worker:
             self._answers.take(slip, answers, self._clock.now_ms(), tally)
             self._count(tally)
         self._lose(slip, unsure, unsent)
+
+    def _say_lost(self) -> None:
+        """One line for all that an event cost, however many slices it was."""
+        losses, self._losses = self._losses, []
+        unsure, unsent = sum(loss[0] for loss in losses), sum(loss[1] for loss in losses)
+        log.warning("answers_lost", link=self._name, segments=unsure, unsent=unsent, reason=losses[0][2])
 
     def _lose(self, slip: Slip, unsure: Sequence[Segment], unsent: Sequence[Segment]) -> None:
         tally = Tally()

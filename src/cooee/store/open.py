@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
+from cooee.store import partitions
 from cooee.store.database import Database
 from cooee.store.migrate import migrate_postgres, migrate_sqlite
 from cooee.store.postgres import PostgresDatabase
@@ -43,6 +44,7 @@ async def open_database(url: str, clock: Clock, *, pool: int = 10) -> Database:
     postgres = await PostgresDatabase.connect(url, size=pool)
     try:
         await migrate_postgres(postgres)
+        await partitions.ensure(cast(Database, postgres), clock.now_ms())
     except BaseException:
         await postgres.close()
         raise

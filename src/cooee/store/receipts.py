@@ -154,6 +154,9 @@ async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> li
     await tx.many("apply_to_attempts", [row[:6] for row in late])
     await tx.many("raise_by_attempts", sorted({(row[0], row[1], row[2]) for row in late}), now=now)
     present = {tuple(row) for row in await tx.many_all("present_messages", [row[:3] for row in rows])}
+    # A row that was committed since the first try gets its receipts now; joining twice does no harm.
+    for once in _rounds([row for row in rows if row[:3] in present]):
+        await tx.many("apply_receipts", once, now=now)
     return [receipt for ref, receipt in matched if receipt.kind != OPEN and ref[2:5] not in present]
 
 

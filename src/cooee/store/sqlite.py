@@ -40,6 +40,22 @@ BUSY_S = 10.0
 _json = msgspec.json.Encoder()
 
 
+_FATAL = (
+    apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.ReadOnlyError, apsw.CorruptError,
+    apsw.NotADBError, apsw.NoMemError, apsw.InterruptError, apsw.CantOpenError,
+)  # fmt: skip
+"""Errors of the database as a whole; every other one is the operation's own."""
+
+
+def _ours(error: Exception) -> Exception:
+    """An operation's own database error as PostgreSQL's would come; anything else as it is."""
+    if not isinstance(error, apsw.Error):
+        return error
+    ours = StoreError(f"{type(error).__name__}: {error}")
+    ours.__cause__ = error
+    return ours
+
+
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     """Runs an operation to its end on this thread. It must not suspend: its Tx never does."""
     try:
@@ -189,6 +205,8 @@ class SqliteDatabase:
         return await future
 
     async def read(self, operation: Operation[T]) -> T:
+        if self._closing:
+            raise StoreUnavailable("the database is closing")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, operation)
 
     async def close(self) -> None:
@@ -215,8 +233,10 @@ class SqliteDatabase:
                 return cast(T, drive(cast(Any, operation)(SqliteTx(connection, self.queries))))
             finally:
                 connection.execute("COMMIT")
-        except apsw.Error as error:
+        except _FATAL as error:
             raise StoreUnavailable(explain(error, self.path)) from error
+        except apsw.Error as error:
+            raise _ours(error) from error
 
     # --- the writer ----------------------------------------------------------------------------------------
 
@@ -273,11 +293,9 @@ class SqliteDatabase:
                 except Exception as error:
                     for call in reversed(tx.undo):
                         call()
-                    if isinstance(error, apsw.Error) and not isinstance(
-                        error, apsw.ConstraintError | apsw.SQLError
-                    ):
+                    if isinstance(error, _FATAL):
                         raise
-                    job.error = error
+                    job.error = _ours(error)
                     if name:
                         connection.execute(f"ROLLBACK TO {name}")
                         connection.execute(f"RELEASE {name}")
@@ -303,7 +321,11 @@ class SqliteDatabase:
                 each.error = each.error or failure
             return done or ([job] if job else [])
         for hook in hooks:
-            hook()
+            try:
+                hook()
+            except Exception as error:
+                # It is committed all the same, and the writer must live.
+                log.error("after_commit_failed", reason=f"{type(error).__name__}: {error}")
         return done
 
 
