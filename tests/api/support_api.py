@@ -97,9 +97,7 @@ class Server:
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = listener.getsockname()[1]
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(self.api, log_level="critical", lifespan="on", http="httptools")
-        )
+        self._uvicorn = uvicorn.Server(uvicorn.Config(self.api, log_config=None, lifespan="on", http="httptools"))
         self._serving = asyncio.create_task(self._uvicorn.serve([listener]))
         while not self._uvicorn.started:  # noqa: ASYNC110 (it has no event to wait for)
             await asyncio.sleep(0.005)

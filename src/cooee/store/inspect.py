@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import apsw
-
 from cooee.model.campaign import BatchState
 from cooee.model.clock import Clock
-from cooee.model.errors import ConfigError, StoreError, StoreUnavailable
+from cooee.model.errors import ConfigError, StoreError
 from cooee.model.message import GAVE_UP, MessageState
 from cooee.store.database import Database, Row, Tx
 from cooee.store.migrate import migrate_postgres, migrate_sqlite
@@ -152,13 +150,9 @@ async def schema_of(database: Database) -> int:
 
     try:
         row = await database.read(read)
-    except StoreUnavailable as error:
-        # SQLite says "no such table" where nothing was migrated yet; a real outage is something else.
-        if isinstance(error.__cause__, apsw.SQLError):
-            return 0
-        raise
     except StoreError as error:
-        if "UndefinedTable" in str(error):
+        # What the engines say where nothing was migrated yet; a real outage is something else.
+        if "no such table" in str(error) or "UndefinedTable" in str(error):
             return 0
         raise
     return 0 if row is None else int(row[0])

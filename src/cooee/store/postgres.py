@@ -120,6 +120,8 @@ def explain(error: BaseException, where: str) -> str:
             return f"the disk of {where} is full: free some room; nothing was lost"
         case asyncpg.TooManyConnectionsError():
             return f"{where} has no free connection: raise max_connections or run fewer nodes"
+        case TimeoutError():
+            return f"{where} gave no connection in time: it is overloaded, or pool_size is too small for this node"
         case _:
             return f"{where} cannot be reached ({type(error).__name__}): is the server running?"
 
