@@ -50,22 +50,26 @@ ORDER BY q.turn, q.campaign_id, q.no;
 
 -- name: claimable [postgres]
 -- The same; another engine may be doing this at this moment, so what it has locked is skipped, and the next in line
--- are taken. The campaign is locked as marking does, but never waited for: claiming holds batches, and whoever
--- pauses holds the campaign.
+-- are taken, as many as the front would have been: no more is locked than is claimed. The campaign is locked as
+-- marking does, but never waited for: claiming holds batches, and whoever pauses holds the campaign.
 SELECT b.account_id, b.campaign_id, b.no, b.attempt, b.size, b.credits_each, b.flags, b.first_at, b.expires_at,
     b.epoch, b.marked, b.numbers, c.state AS campaign_state, a.state AS account_state, a.zone,
     a.window_opens, a.window_closes, c.originator, c.body, c.encoding, c.segments, c.concat_ref
 FROM (
-    SELECT account_id, campaign_id, no, turn,
-        SUM(size - marked) OVER (ORDER BY turn, campaign_id, no ROWS UNBOUNDED PRECEDING) - (size - marked) AS before
-    FROM (SELECT account_id, campaign_id, no, turn, size, marked FROM batch
-          WHERE carrier_id = :carrier_id AND state = 2 ORDER BY turn, campaign_id, no LIMIT :limit
-          FOR UPDATE SKIP LOCKED) AS front
+    SELECT account_id, campaign_id, no, turn FROM batch
+    WHERE carrier_id = :carrier_id AND state = 2 ORDER BY turn, campaign_id, no
+    LIMIT (
+        SELECT COUNT(*) FROM (
+            SELECT SUM(size - marked) OVER (ORDER BY turn, campaign_id, no ROWS UNBOUNDED PRECEDING) - (size - marked)
+                AS before
+            FROM (SELECT campaign_id, no, turn, size, marked FROM batch
+                  WHERE carrier_id = :carrier_id AND state = 2 ORDER BY turn, campaign_id, no LIMIT :limit) AS front
+        ) AS peek WHERE before < CAST(:want AS BIGINT))
+    FOR UPDATE SKIP LOCKED
 ) AS q
 JOIN batch b ON b.account_id = q.account_id AND b.campaign_id = q.campaign_id AND b.no = q.no
 JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaign_id
 JOIN account a ON a.id = b.account_id
-WHERE q.before < CAST(:want AS BIGINT)
 ORDER BY q.turn, q.campaign_id, q.no
 FOR SHARE OF c SKIP LOCKED;
 
