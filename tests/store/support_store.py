@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from cooee.model.clock import HOUR, ManualClock
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
-from cooee.store import accounts, campaigns, carriers, dispatch, receipts, uncertain
-from cooee.store.campaigns import Created, NewCampaign
+from cooee.store import acceptance, accounts, campaigns, carriers, dispatch, receipts, uncertain
+from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.claims import Claimed
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.dispatch import Grant, Outcome, Refused, Step, Trip
@@ -167,7 +167,7 @@ class World:
     async def create(self, *items: NewCampaign) -> list[Created | Exception]:
         """Accepts them in one group."""
         now = self.clock.now_ms()
-        answers: list[Created | Exception] = await self.write(lambda tx: campaigns.create_group(tx, items, now))
+        answers: list[Created | Exception] = await self.write(lambda tx: acceptance.create_group(tx, items, now))
         return answers
 
     async def campaign(self, count: int | Sequence[int] = 1, **more: Any) -> NewCampaign:

@@ -8,8 +8,8 @@ import pytest
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import BAD_FIELD, CREDITS_SHORT, SUSPENDED, ApiError, Code
-from cooee.store import campaigns
-from cooee.store.campaigns import Created, NewCampaign
+from cooee.store import acceptance
+from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.database import Grouped, Tx
 from tests.store.support_store import FIRST, World, run
 
@@ -192,7 +192,9 @@ def test_find_key_answers_before_anything_is_prepared(database_url: str) -> None
 
         async def find(key: str, digest: str) -> Created | Exception | None:
             now = world.clock.now_ms()
-            return await world.database.read(lambda tx: campaigns.find_key(tx, world.account_id, key, digest, now))
+            return await world.database.read(
+                lambda tx: acceptance.find_key(tx, world.account_id, key, digest, now)
+            )
 
         assert await find("k", "d") == Created(new.id, 1, 1, 1)
         assert isinstance(await find("k", "e"), ApiError)
@@ -224,7 +226,7 @@ def test_many_at_once_are_each_answered_for_themselves(database_url: str, parall
 
         async def operation(tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
             groups.append(len(items))
-            return await campaigns.create_group(tx, items, world.clock.now_ms())
+            return await acceptance.create_group(tx, items, world.clock.now_ms())
 
         creates: Grouped[NewCampaign, Created] = Grouped(world.database, operation, limit=50, parallel=parallel)
         items = [await world.new(1, account_id=poor if at % 4 == 0 else None) for at in range(120)]
@@ -246,7 +248,7 @@ def test_many_at_once_are_each_answered_for_themselves(database_url: str, parall
 def test_a_poisoned_request_is_refused_alone(database_url: str) -> None:
     async def check(world: World) -> None:
         async def operation(tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
-            return await campaigns.create_group(tx, items, world.clock.now_ms())
+            return await acceptance.create_group(tx, items, world.clock.now_ms())
 
         creates: Grouped[NewCampaign, Created] = Grouped(world.database, operation)
         items = [await world.new(1) for _ in range(5)]

@@ -9,8 +9,8 @@ import pytest
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import BAD_FIELD, CREDITS_SHORT, SUSPENDED, ApiError
-from cooee.store import campaigns
-from cooee.store.campaigns import PIECE, Created, NewCampaign
+from cooee.store import acceptance, campaigns
+from cooee.store.acceptance import PIECE, Created, NewCampaign
 from cooee.store.database import Lane
 from tests.store.support_store import World, run
 
@@ -18,13 +18,13 @@ BATCHES = 2 * PIECE + 10
 
 
 async def begin(world: World, new: NewCampaign) -> None:
-    await world.write(lambda tx: campaigns.begin_large(tx, new, world.clock.now_ms()))
+    await world.write(lambda tx: acceptance.begin_large(tx, new, world.clock.now_ms()))
     for first in range(0, len(new.pieces), PIECE):
-        await world.write(lambda tx, first=first: campaigns.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
+        await world.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
 
 
 async def publish(world: World, new: NewCampaign) -> Any:
-    return await world.write(lambda tx: campaigns.publish_large(tx, new, world.clock.now_ms()))
+    return await world.write(lambda tx: acceptance.publish_large(tx, new, world.clock.now_ms()))
 
 
 def test_accepted_in_pieces(database_url: str) -> None:
@@ -87,7 +87,7 @@ def test_refused_when_short_or_suspended_it_leaves_nothing(database_url: str) ->
         answer = await publish(world, new)
         assert isinstance(answer, ApiError)
         assert answer.code is SUSPENDED
-        await campaigns.drop_whole(world.database, poor, new.id)
+        await acceptance.drop_whole(world.database, poor, new.id)
         assert await world.rows("SELECT id FROM campaign") == []
         assert await world.rows("SELECT no FROM batch") == []
 
@@ -119,8 +119,8 @@ def test_leftovers_are_dropped_and_published_ones_are_not(database_url: str) -> 
         await begin(world, published)
         await publish(world, published)
         before = world.clock.now_ms()
-        assert await campaigns.drop_leftovers(world.database, before) == 0
-        assert await campaigns.drop_leftovers(world.database, before + 1) == 1
+        assert await acceptance.drop_leftovers(world.database, before) == 0
+        assert await acceptance.drop_leftovers(world.database, before + 1) == 1
         assert await world.rows("SELECT id FROM campaign") == [(published.id,)]
         assert await world.rows("SELECT DISTINCT campaign_id FROM batch") == [(published.id,)]
 
@@ -135,7 +135,7 @@ def test_dropping_never_touches_what_was_published_meanwhile(database_url: str) 
         # The sweep had seen it as a leftover just before.
         try:
             async with asyncio.timeout(10):
-                await campaigns.drop_whole(world.database, new.account_id, new.id)
+                await acceptance.drop_whole(world.database, new.account_id, new.id)
         finally:
             assert len(await world.batches(new)) == 12
 
@@ -146,7 +146,7 @@ def test_what_was_dropped_meanwhile_is_neither_charged_nor_confirmed(database_ur
     async def check(world: World) -> None:
         new = await world.new(6000, carriers=None, key="k", digest="d")
         await begin(world, new)
-        await campaigns.drop_whole(world.database, new.account_id, new.id)
+        await acceptance.drop_whole(world.database, new.account_id, new.id)
         try:
             answer = await publish(world, new)
         except Exception as error:

@@ -7,18 +7,18 @@ from collections import Counter
 import pytest
 
 from cooee.model.campaign import CampaignState
-from cooee.store import campaigns
-from cooee.store.campaigns import NewCampaign
+from cooee.store import acceptance, campaigns
+from cooee.store.acceptance import NewCampaign
 from cooee.store.database import Lane
 from tests.store.support_store import FIRST, World, run
 
 
 async def large(world: World, batches: int) -> NewCampaign:
     new = await world.new(batches * 500, carriers=None)
-    await world.write(lambda tx: campaigns.begin_large(tx, new, world.clock.now_ms()))
-    for first in range(0, batches, campaigns.PIECE):
-        await world.write(lambda tx, first=first: campaigns.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
-    await world.write(lambda tx: campaigns.publish_large(tx, new, world.clock.now_ms()))
+    await world.write(lambda tx: acceptance.begin_large(tx, new, world.clock.now_ms()))
+    for first in range(0, batches, acceptance.PIECE):
+        await world.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
+    await world.write(lambda tx: acceptance.publish_large(tx, new, world.clock.now_ms()))
     return new
 
 

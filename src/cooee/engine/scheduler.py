@@ -15,7 +15,7 @@ from cooee.model.clock import DAY, MINUTE, Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import ORPHANS, RESENT
 from cooee.service.routing import Routes
-from cooee.store import campaigns, partitions, receipts, refs, uncertain
+from cooee.store import acceptance, campaigns, partitions, receipts, refs, uncertain
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.ids import Ids
 from cooee.store.uncertain import Policies
@@ -263,7 +263,7 @@ class Scheduler:
 
     async def _leftovers(self) -> None:
         now = self._clock.now_ms()
-        await campaigns.drop_leftovers(self._database, now - STALE_ACCEPTING_MS)
+        await acceptance.drop_leftovers(self._database, now - STALE_ACCEPTING_MS)
 
         async def drop(tx: Tx) -> int:
             return await tx.run("drop_old_keys", before=now - DAY)

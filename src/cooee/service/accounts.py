@@ -248,10 +248,9 @@ class Accounts:
 
         async def operation(tx: Tx) -> bool:
             account = await _named(tx, name)
-            if not await tx.run("set_account_state", id=account.id, state=int(AccountState.SUSPENDED), at=now):
-                return False
-            await campaign_rows.hold_account(tx, account.id, now)
-            return True
+            # Every claim and mark looks at the account's state: there is nothing else to write.
+            changed = await tx.run("set_account_state", id=account.id, state=int(AccountState.SUSPENDED), at=now)
+            return changed == 1
 
         changed = await self._database.write(operation)
         self._logins.forget(name)

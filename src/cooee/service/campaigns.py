@@ -18,8 +18,9 @@ from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnkno
 from cooee.model.metrics import ACCEPTED
 from cooee.service.recipients import CreateCampaign
 from cooee.service.routing import Routes
+from cooee.store import acceptance
 from cooee.store import campaigns as rows
-from cooee.store.campaigns import Created, NewCampaign
+from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.claims import Claimed
 from cooee.store.database import Database, Grouped, Lane, Row, Tx
 from cooee.store.ids import Ids
@@ -102,7 +103,7 @@ class Campaigns:
         )
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
-        answers = await rows.create_group(tx, items, self._clock.now_ms())
+        answers = await acceptance.create_group(tx, items, self._clock.now_ms())
         fresh = [new for new in items if new.owner is not None]
         loop = self._loop
         if fresh and loop is not None:
@@ -135,7 +136,7 @@ class Campaigns:
         await self._routes.refresh()
         wake_at = self._wake_at(account, request.due_at, now)
         count = -(-len(request.recipients.numbers) // BATCH_SIZE)
-        small = len(request.recipients.numbers) <= rows.SMALL
+        small = len(request.recipients.numbers) <= acceptance.SMALL
         checked = request.recipients
         new = NewCampaign(
             account_id=account.id,
@@ -195,12 +196,12 @@ class Campaigns:
     async def _create_large(self, new: NewCampaign) -> Created:
         await self._refuse_early(new)
         database = self._database
-        await database.write(lambda tx: rows.begin_large(tx, new, self._clock.now_ms()))
-        for first in range(0, len(new.pieces), rows.PIECE):
-            await database.write(lambda tx, first=first: rows.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
-        answer = await database.write(lambda tx: rows.publish_large(tx, new, self._clock.now_ms()))
+        await database.write(lambda tx: acceptance.begin_large(tx, new, self._clock.now_ms()))
+        for first in range(0, len(new.pieces), acceptance.PIECE):
+            await database.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
+        answer = await database.write(lambda tx: acceptance.publish_large(tx, new, self._clock.now_ms()))
         if isinstance(answer, Exception) or answer.campaign_id != new.id:
-            await rows.drop_whole(database, new.account_id, new.id)
+            await acceptance.drop_whole(database, new.account_id, new.id)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -227,7 +228,7 @@ class Campaigns:
     async def replay(self, account: Account, key: str, digest: str) -> Created | None:
         """The answer kept for an Idempotency-Key; None for a new one. ApiError -911 if it was another body's."""
         kept = await self._database.read(
-            lambda tx: rows.find_key(tx, account.id, key, digest, self._clock.now_ms())
+            lambda tx: acceptance.find_key(tx, account.id, key, digest, self._clock.now_ms())
         )
         if isinstance(kept, Exception):
             raise kept

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
-from cooee.store.campaigns import next_turns
+from cooee.store.acceptance import next_turns
 from cooee.store.database import Row, Tx
 
 
