@@ -101,6 +101,19 @@ def _scanner(home: str, plan: bool, foreign: tuple[int, ...]) -> re.Pattern[byte
     )
 
 
+def plain_home_mobile(text: str, home: str) -> int | None:
+    """The mobile at home that `text` is in plain digits, perhaps with `+`; None says nothing about any other text.
+
+    `home` is an ISO country in upper case. The commonest number of all, judged by one expression.
+    """
+    if not text.isascii() or len(text) > MAX_DIGITS + 1:
+        return None
+    found = _scanner(home, True, ()).match(f"{text},".encode())
+    if found is None or found.lastindex != 1 or found.end() != len(text) + 1:
+        return None
+    return int(text)
+
+
 class NumberCheck:
     """Takes a list of recipients in pieces and tells what is left of it.
 

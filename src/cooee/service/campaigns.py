@@ -133,7 +133,8 @@ class Campaigns:
         knows, and looking it up by its id did not help.
         """
         now = self._clock.now_ms()
-        await self._routes.refresh()
+        if self._routes.stale:
+            await self._routes.refresh()
         wake_at = self._wake_at(account, request.due_at, now)
         count = -(-len(request.recipients.numbers) // BATCH_SIZE)
         small = len(request.recipients.numbers) <= acceptance.SMALL
@@ -177,7 +178,8 @@ class Campaigns:
             return
         slot = self._fresh(new.carriers[0], segments)
         if slot is not None:
-            self._loop = asyncio.get_running_loop()
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
             self._slots[new.id] = slot
             new.owner = slot.owner
 

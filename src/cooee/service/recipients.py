@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from cooee.model.account import Account
 from cooee.model.msisdn import Checked, NumberCheck, is_home, is_mobile, parse, split_json_array
+from cooee.model.numbercheck import plain_home_mobile
 from cooee.model.originator import Originator
 from cooee.model.segments import Segmented
 
@@ -100,6 +101,9 @@ class Recipients:
 
 def _check_one(text: str, home: str, international: bool) -> Checked:
     """The commonest list has one number; it needs no list's machinery."""
+    number = plain_home_mobile(text, home)
+    if number is not None:
+        return Checked(array("q", (number,)), 0, 0, 0)
     number = parse(text, home)
     if number is None or not is_mobile(number):
         return Checked(array("q"), 1, 0, 0)

@@ -23,9 +23,14 @@ class Routes:
         self._weights: dict[int, int] = {}
         self._owed: dict[int, float] = {}
 
+    @property
+    def stale(self) -> bool:
+        """Whether the carriers should be read again."""
+        return self._clock.monotonic() - self._checked >= FRESH_S
+
     async def refresh(self) -> None:
         """Reads the carriers, if that was not done lately."""
-        if self._clock.monotonic() - self._checked < FRESH_S:
+        if not self.stale:
             return
 
         async def active(tx: Tx) -> Sequence[Row]:
