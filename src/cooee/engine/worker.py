@@ -35,6 +35,8 @@ GATHER_S = 0.004
 """Room that is under a quarter of the window waits this long for more."""
 CLAIM_EVERY_S = 0.01
 """A claim that found less than it could take is not repeated sooner: single messages gather meanwhile."""
+PROMISE_S = 2.0
+"""A worker that stops waits so long for messages that it reserved room for."""
 RESERVED_S = 10.0
 """Room that was reserved and neither used nor released is free again after this."""
 POLL_S = 0.5
@@ -84,6 +86,8 @@ class Worker:
         self._limit = FEW_BATCHES
         self._next_claim = 0.0
         self._losses: list[tuple[int, int, str]] = []
+        self._marking = 0
+        """Segments that the trip under way may mark: they have no slot yet, and are nobody else's."""
         self._reserved = 0
         self._reserved_at = 0.0
         self._first_pending: float | None = None
@@ -157,13 +161,17 @@ class Worker:
     def _may_go(self) -> bool:
         return self.link is not None and not self._stopping and not self.resting and self._may_write()
 
+    def _promised(self) -> bool:
+        """Room was reserved a moment ago: the message may still be committed, and then it is this worker's."""
+        return self._reserved > 0 and self._clock.monotonic() - self._reserved_at < PROMISE_S
+
     def _room(self, limit: int) -> int:
         """Segments that may be marked now, besides what is reserved."""
         if self.link is None:
             return 0
         if self._reserved and self._clock.monotonic() - self._reserved_at > RESERVED_S:
             self._reserved = 0  # whoever asked has gone
-        return self.pacing.room(min(limit, self.link.free - self._reserved))
+        return self.pacing.room(min(limit, self.link.free - self._reserved - self._marking))
 
     @property
     def failure(self) -> BaseException | None:
@@ -181,7 +189,7 @@ class Worker:
             try:
                 ask = await self._plan()
                 if ask is None:
-                    if self._stopping and not self._works and not self._late:
+                    if self._stopping and not (self._works or self._late or self._promised()):
                         return
                     if self._stopping:
                         await self._pause(0.02)
@@ -196,6 +204,7 @@ class Worker:
                     self._disown(ask)
                 elif ask is not None:
                     self._put_back(ask)
+                self._marking = 0
                 await self._pause(backoff)
                 backoff = min(5.0, backoff * 2)
                 if self._stopping and backoff > 1:
@@ -287,6 +296,7 @@ class Worker:
         claim_room = room - marked if self._maybe_work and room > marked else 0
         if not steps and not claim_room:
             return None
+        self._marking = marked + claim_room
         return Trip(
             owner=self.owner,
             carrier_id=self.carrier.id,
@@ -364,6 +374,7 @@ class Worker:
             log.warning("rejoin_failed", link=self._name, reason=str(error))
 
     def _apply(self, ask: Trip, outcome: Outcome) -> None:
+        self._marking = 0
         if ask.room:
             got = len(outcome.claimed) + outcome.set_aside
             self._maybe_work = got > 0
