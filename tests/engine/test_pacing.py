@@ -1,0 +1,162 @@
+"""TPS: counted in segments, without bursts, slower for a while when the carrier asks for it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cooee.engine.pacing import BURST_S, LEAST, Pacing
+from cooee.model.clock import ManualClock
+
+
+def sent_in(pacing: Pacing, clock: ManualClock, seconds: float, *, parts: int = 1, step: float = 0.01) -> int:
+    """Segments that go in that time, when there is always something to send."""
+    sent = 0
+    for _ in range(round(seconds / step)):
+        clock.advance(step)
+        while pacing.room(1000) > 0:
+            pacing.take(parts)
+            sent += parts
+    return sent
+
+
+@pytest.mark.parametrize("tps", [1, 7, 50, 1000, 333.3])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_rate_holds_over_time_in_segments(tps: float, parts: int) -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, tps)
+    sent = sent_in(pacing, clock, 30, parts=parts)
+    # Below ten a second the bucket holds one token: what comes while nobody looks is lost, a hundredth each time.
+    lost = 0.0 if tps * BURST_S > 1 else tps * 0.01 * sent
+    assert tps * 30 - lost - max(2, tps * BURST_S) - parts <= sent <= tps * 30 + parts
+
+
+def test_after_a_pause_no_more_than_a_tenth_of_a_second_bursts_out() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    clock.advance(3600)
+    assert pacing.room(1000) == 10
+    pacing.take(10)
+    assert pacing.room(1000) == 0
+
+
+def test_never_more_than_the_window_has_room_for() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 1000)
+    clock.advance(1)
+    assert pacing.room(5) == 5
+    assert Pacing(clock, 0).room(5) == 5
+
+
+def test_without_a_limit_there_is_no_wait() -> None:
+    pacing = Pacing(ManualClock(), 0)
+    pacing.take(10_000)
+    assert pacing.room(77) == 77
+    assert pacing.wait() == 0
+
+
+def test_a_long_message_goes_whole_and_the_next_one_waits_for_it() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 1)
+    clock.advance(1)
+    assert pacing.room(10) == 1
+    pacing.take(4)
+    assert pacing.wait() == pytest.approx(4)
+    clock.advance(3.9)
+    assert pacing.room(10) == 0
+    clock.advance(0.2)
+    assert pacing.room(10) == 1
+
+
+def test_wait_says_when_there_is_room_again() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 20)
+    assert pacing.wait() == pytest.approx(0.05)
+    clock.advance(pacing.wait() + 1e-6)
+    assert (pacing.room(10), pacing.wait()) == (1, 0)
+
+
+def test_room_given_back_is_room_again() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    clock.advance(1)
+    assert pacing.room(100) == 10
+    pacing.take(10)
+    pacing.take(-4)
+    assert pacing.room(100) == 4
+
+
+def test_a_new_share_holds_from_now_on() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    assert sent_in(pacing, clock, 10) == pytest.approx(1000, abs=12)
+    pacing.share(50)
+    assert sent_in(pacing, clock, 10) == pytest.approx(500, abs=12)
+    pacing.share(0)
+    assert pacing.room(1000) == 1000
+
+
+@pytest.mark.parametrize("tps", [0, 100])
+def test_throttled_it_stands_still_for_about_a_second(tps: float) -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, tps)
+    clock.advance(1)
+    pacing.throttled()
+    assert pacing.room(100) == 0
+    assert 0.5 <= pacing.wait() <= 1.5
+    clock.advance(0.49)
+    assert pacing.room(100) == 0
+    clock.advance(1.02)
+    assert pacing.room(100) > 0
+
+
+def test_throttled_it_goes_on_slower_and_recovers() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    sent_in(pacing, clock, 1)
+    pacing.throttled()
+    clock.advance(1.5)
+    slow = sent_in(pacing, clock, 1)
+    assert 60 <= slow <= 88
+    sent_in(pacing, clock, 2)
+    assert slow + 2 < sent_in(pacing, clock, 1) <= 101
+    sent_in(pacing, clock, 5)
+    assert sent_in(pacing, clock, 10) == pytest.approx(1000, abs=12)
+
+
+def test_many_refusals_of_one_burst_count_once_and_repeated_bursts_add_up() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    for _ in range(50):
+        pacing.throttled()
+    clock.advance(1.6)
+    once = sent_in(pacing, clock, 1)
+    assert once >= 60
+    for _ in range(40):
+        clock.advance(1.6)
+        pacing.room(1)
+        pacing.throttled()
+    clock.advance(1.6)
+    # Never slower than the least: or it would not find out that the carrier is well again.
+    assert sent_in(pacing, clock, 2) >= 2 * 100 * LEAST * 0.5
+    assert sent_in(pacing, clock, 2) < 100
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(1, 500),
+    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 40), st.integers(1, 5)), min_size=1, max_size=30),
+)
+def test_no_history_lets_it_go_faster_than_its_rate(tps: float, history: list[tuple[float, int, int]]) -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, tps)
+    passed = sent = 0.0
+    for wait, most, parts in history:
+        clock.advance(wait)
+        passed += wait
+        for _ in range(most):
+            if pacing.room(1000) > 0:
+                pacing.take(parts)
+                sent += parts
+        assert sent <= passed * tps + max(1, tps * BURST_S) + 5
