@@ -1,7 +1,7 @@
 """One bind at work: asks for room, makes a trip to the store, writes what was granted, and again.
 
 A trip is one transaction (`store/dispatch.py`): it records the answers that have come, marks the next slice on
-the batches that are out, and claims more. It is made when there is room and something to send, or 50 ms after an
+the batches that are out, and claims more. It is made when there is room and something to send, or 25 ms after an
 answer came that nothing else took along. Only what a trip granted is written to the socket.
 """
 
@@ -29,7 +29,7 @@ from cooee.store.uncertain import Policy
 
 log = structlog.get_logger()
 
-RECORD_AFTER_S = 0.05
+RECORD_AFTER_S = 0.025
 """Answers wait this long for a mark to go along with."""
 GATHER_S = 0.004
 """Room that is under a quarter of the window waits this long for more."""

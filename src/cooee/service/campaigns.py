@@ -99,7 +99,7 @@ class Campaigns:
         self._slots: dict[int, FreshSlot] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._creates: Grouped[NewCampaign, Created] = Grouped(
-            database, self._create_group, limit=GROUP, parallel=8 if database.engine == "sqlite" else 3
+            database, self._create_group, limit=GROUP, parallel=3 if database.engine == "sqlite" else 3
         )
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
