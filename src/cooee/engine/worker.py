@@ -128,7 +128,10 @@ class Worker:
                     await self._task
             except TimeoutError:
                 self._task.cancel()
-                log.error("worker_stuck", link=self.link.name if self.link else "", batches=len(self._works))
+                log.error("worker_stuck", link=self._name, batches=len(self._works))
+        if self._works or self._late:
+            # The store was away: these batches stay out under our name until we take over from ourselves.
+            self._disowned()
 
     # --- fresh messages ------------------------------------------------------------------------------------
 
@@ -157,6 +160,9 @@ class Worker:
             work.open = segments
             orders.append(Order(work.prepared, claimed.numbers, None, Slip(work, range(len(claimed.numbers)))))
         self._send(orders)
+        if self._task is None or self._task.done():
+            # This bind was closed while they were committed: nobody is left to record that they were not sent.
+            self._disowned()
 
     def _may_go(self) -> bool:
         return self.link is not None and not self._stopping and not self.resting and self._may_write()
