@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cooee.model.account import Account
 from cooee.model.campaign import BATCH_SIZE, STATUS_WORD, CampaignState
 from cooee.model.clock import Clock, window_opens
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
-from cooee.service.recipients import CreateCampaign
+from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.service.routing import Routes
-from cooee.store import acceptance
+from cooee.store import acceptance, changes
 from cooee.store import campaigns as rows
 from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.claims import Claimed
@@ -27,6 +27,7 @@ from cooee.store.ids import Ids
 
 __all__ = ["CampaignView", "Campaigns", "Created"]
 
+T = TypeVar("T")
 MAX_ID = 2**53
 GROUP = 256
 """Requests that one transaction takes at most (measured: under 5 ms on SQLite)."""
@@ -236,6 +237,24 @@ class Campaigns:
             raise kept
         return kept
 
+    # --- changing ------------------------------------------------------------------------------------------
+
+    async def modify(self, account: Account, campaign_id: int, request: ModifyCampaign) -> Created:
+        """Changes what has not started; what the whole campaign comes to. ApiError -930, -931, -202."""
+        now = self._clock.now_ms()
+        schedule = None
+        if request.reschedules:
+            schedule = changes.Schedule(request.due_at, self._wake_at(account, request.due_at, now))
+        change = changes.Change(
+            message=request.message,
+            segmented=request.segmented,
+            originator=None if request.originator is None else request.originator.text,
+            schedule=schedule,
+        )
+        return await self._change(
+            campaign_id, lambda tx, at: changes.modify(tx, account.id, campaign_id, change, at)
+        )
+
     # --- what is known of one ------------------------------------------------------------------------------
 
     async def status(self, account: Account, campaign_id: int) -> str:
@@ -284,11 +303,12 @@ class Campaigns:
         """Cancels and refunds what was never handed over; -930, -931."""
         await self._change(campaign_id, lambda tx, now: rows.delete(tx, account_id, campaign_id, now))
 
-    async def _change(self, campaign_id: int, change: Callable[[Tx, int], Awaitable[None]]) -> None:
+    async def _change(self, campaign_id: int, change: Callable[[Tx, int], Awaitable[T]]) -> T:
         if not 0 <= campaign_id < MAX_ID:
             raise ApiError(NO_CAMPAIGN)
-        await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
+        answer = await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
         self._wake(True)
+        return answer
 
 
 def _claimed(new: NewCampaign) -> Claimed:

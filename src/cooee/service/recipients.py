@@ -44,6 +44,20 @@ class CreateCampaign:
     """SHA-256 of the request's body, in hex; empty when there is no `idempotency_key` to guard."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModifyCampaign:
+    """A modify request that passed every check but the campaign's state and the credits; None: not asked for.
+
+    `due_at` is UTC ms, None for at once; it counts only where `reschedules` says so.
+    """
+
+    message: str | None
+    segmented: Segmented | None
+    originator: Originator | None
+    reschedules: bool
+    due_at: int | None
+
+
 Decode = Callable[[bytes], object]
 """Decodes a JSON text, or raises the error that the client gets."""
 

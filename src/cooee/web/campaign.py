@@ -22,7 +22,7 @@ from cooee.model.errors import (
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, Segmented, segment, utf16_length
-from cooee.service.recipients import LARGE, CreateCampaign
+from cooee.service.recipients import LARGE, CreateCampaign, ModifyCampaign
 from cooee.web.body import decode_value
 from cooee.web.request import Accepted, Answer, Fields, Request, Services, whole_number
 
@@ -44,7 +44,9 @@ async def create(services: Services, request: Request) -> Answer:
     reference = _reference(fields)
     recipients = await _recipients(services, request)
     segmented = segment(message)
-    _permit(account, segmented, recipients)
+    _permit(account, segmented)
+    if not recipients.numbers:
+        raise ApiError(NO_INTERNATIONAL)
     new = CreateCampaign(
         message=message,
         segmented=segmented,
@@ -155,13 +157,31 @@ def _no_lists(fields: Fields) -> None:
         raise ApiError(NO_LIST, number)
 
 
-def _permit(account: Account, segmented: Segmented, recipients: Checked) -> None:
+def _permit(account: Account, segmented: Segmented) -> None:
     if segmented.encoding is Encoding.UCS2 and not account.allow_unicode:
         raise ApiError(NO_UNICODE)
     if segmented.count > 1 and not account.allow_long:
         raise ApiError(NO_LONG)
-    if not recipients.numbers:
-        raise ApiError(NO_INTERNATIONAL)
+
+
+async def modify(services: Services, request: Request) -> Answer:
+    """Another text, originator or time for a campaign that has not started."""
+    account, fields = request.account, request.fields
+    campaign_id = fields.whole("CampaignId")
+    message = None if fields.raw("Message") is None else _message(fields)
+    originator = None if fields.raw("Originator") is None else _originator(fields)
+    due_at = _due_at(fields, account, services.clock.now_ms())
+    segmented = None if message is None else segment(message)
+    if segmented is not None:
+        _permit(account, segmented)
+    change = ModifyCampaign(
+        message=message,
+        segmented=segmented,
+        originator=originator,
+        reschedules=fields.raw("TimeScheduled") is not None,
+        due_at=due_at,
+    )
+    return _created(await services.campaigns.modify(account, campaign_id, change))
 
 
 async def status(services: Services, request: Request) -> Answer:

@@ -49,13 +49,17 @@ ENTRIES: dict[str, Entry] = {
         "Destinations, CrmIds; then the account's permissions; then its credits. The first check that fails "
         "answers, and nothing is stored or charged.",
         (
-            ("Action", "`create`, `status`, `pause`, `unpause` or `delete`, in any case", "What to do."),
+            ("Action", "`create`, `modify`, `status`, `pause`, `unpause` or `delete`, in any case", "What to do."),
             (
                 "Message",
                 "text of at most 2000 UTF-16 code units",
-                "For `create`. White space alone is no message.",
+                "For `create` and `modify`. White space alone is no message.",
             ),
-            ("Originator", "text or number", "For `create`: whom the message is from. See Originators."),
+            (
+                "Originator",
+                "text or number",
+                "For `create` and `modify`: whom the message is from. See Originators.",
+            ),
             (
                 "Destinations",
                 "a list; or one text or number, also with commas",
@@ -64,7 +68,7 @@ ENTRIES: dict[str, Entry] = {
             (
                 "TimeScheduled",
                 "`YYYYMMDDHHMM`, text or number, in the account's time zone",
-                "For `create`. Absent, or in the past: at once.",
+                "For `create` and `modify`. In the past, or absent from `create`: at once.",
             ),
             ("Reference", "text or number of at most 255 characters", "For `create`: kept with the campaign."),
             ("CrmIds", "a list of whole numbers", "For `create`. There are no lists in this version: -940."),
@@ -92,6 +96,19 @@ ENTRIES: dict[str, Entry] = {
                     '"Action": "create"}',
                     '{"Code":0,"CampaignId":1000003,"Messages":2,"Segments":1,"Credits":2}',
                     "For later. Credits are taken now.",
+                ),
+            ),
+            "modify": (
+                Example(
+                    '{"Message": "Modified message text", "Originator": "61400111222", "CampaignID": "1000003", '
+                    '"TimeScheduled": "203708301330", "Action": "modify"}',
+                    '{"Code":0,"CampaignId":1000003,"Messages":1,"Segments":1,"Credits":1}',
+                    "Changes the text, the originator or the time of a campaign that is scheduled, or was "
+                    "paused before its start; in any other state: -931. What is not named stays as it is, and "
+                    "nothing else can be changed. A time in the past sends at once; a paused campaign stays "
+                    "paused. The answer is about the whole campaign. When the new text takes more SMS the "
+                    "difference is charged (-202 if the account is short: then nothing is changed); when it takes "
+                    "fewer it is given back.",
                 ),
             ),
             "status": (
@@ -276,7 +293,6 @@ The published text is silent on these, or its tables are lost. The choices:
 
 ## Not in this version
 
-- `modify`: -910. Delete the campaign and create it again.
 - Adding recipients to a scheduled campaign by its Reference: every create makes a new campaign.
 - Lists: `CrmIds` is -940, and /api/crm is -904.
 - /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
