@@ -75,6 +75,11 @@ def test_the_documented_answer_comes(server: Server, resource: str, action: str,
     for name in {"CampaignId", "CampaignID"} & set(body):
         campaign = prepared(client, resource, action)
         body[name] = str(campaign) if isinstance(body[name], str) else campaign
+    if "Reference" in body:
+        # What the page shows before it is what it adds to.
+        examples = ENTRIES[resource].actions[action]
+        for before in examples[: examples.index(example)]:
+            client.post(f"/api/{ENTRIES[resource].title}", before.request.encode())
     answer = client.post(f"/api/{ENTRIES[resource].title}", body)
     assert answer.status == 200
     same(answer.json, json.loads(example.answer))
@@ -93,5 +98,3 @@ def test_what_is_said_to_be_missing_is_refused_as_it_says(server: Server) -> Non
     assert client.create(CrmIds=[4398]).code == -940
     for name in ("crm", "replies", "optouts"):
         assert client.post(f"/api/{name}", {}).code == -904
-    twice = [client.create(TimeScheduled="203708301300", Reference="r").json["CampaignId"] for _ in range(2)]
-    assert twice[0] != twice[1]

@@ -16,6 +16,7 @@ from cooee.model.campaign import BATCH_SIZE, STATUS_WORD, CampaignState
 from cooee.model.clock import Clock, window_opens
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
+from cooee.service.appending import Appending
 from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.service.routing import Routes
 from cooee.store import acceptance, changes
@@ -103,6 +104,8 @@ class Campaigns:
             database, self._create_group, limit=GROUP, parallel=8 if database.engine == "sqlite" else 3
         )
 
+        self._referenced = Appending(database, clock, self._create_group, self._stage)
+
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
         answers = await acceptance.create_group(tx, items, self._clock.now_ms())
         fresh = [new for new in items if new.owner is not None]
@@ -160,7 +163,10 @@ class Campaigns:
         if count == 1 and new.carriers is not None:
             self._reserve(new)
         try:
-            created = await (self._creates.put(new) if small else self._create_large(new))
+            if new.reference is not None:
+                created = await self._referenced.create(new, request.asked_at)
+            else:
+                created = await (self._creates.put(new) if small else self._create_large(new))
         except CommitUnknown:
             created = await self._look_up(new)
         except Exception:
@@ -196,12 +202,17 @@ class Campaigns:
             at = window_opens(at, account.zone, *account.window)
         return at if at > now else None
 
-    async def _create_large(self, new: NewCampaign) -> Created:
+    async def _stage(self, new: NewCampaign) -> None:
+        """Writes a large campaign that nobody sees yet."""
         await self._refuse_early(new)
         database = self._database
         await database.write(lambda tx: acceptance.begin_large(tx, new, self._clock.now_ms()))
         for first in range(0, len(new.pieces), acceptance.PIECE):
             await database.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
+
+    async def _create_large(self, new: NewCampaign) -> Created:
+        await self._stage(new)
+        database = self._database
         answer = await database.write(lambda tx: acceptance.publish_large(tx, new, self._clock.now_ms()))
         if isinstance(answer, Exception) or answer.campaign_id != new.id:
             await acceptance.drop_whole(database, new.account_id, new.id)

@@ -42,6 +42,8 @@ class CreateCampaign:
     idempotency_key: str | None
     body_digest: str
     """SHA-256 of the request's body, in hex; empty when there is no `idempotency_key` to guard."""
+    asked_at: int | None = None
+    """TimeScheduled as it was asked for, UTC ms, even if past: creates with one reference are told apart by it."""
 
 
 @dataclass(frozen=True, slots=True)

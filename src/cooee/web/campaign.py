@@ -38,9 +38,10 @@ async def create(services: Services, request: Request) -> Answer:
         if kept is not None:
             return _created(kept)
     fields = request.fields
+    now = services.clock.now_ms()
     message = _message(fields)
     originator = _originator(fields)
-    due_at = _due_at(fields, account, services.clock.now_ms())
+    asked_at = _asked_at(fields, account)
     reference = _reference(fields)
     recipients = await _recipients(services, request)
     segmented = segment(message)
@@ -51,7 +52,8 @@ async def create(services: Services, request: Request) -> Answer:
         message=message,
         segmented=segmented,
         originator=originator,
-        due_at=due_at,
+        due_at=_later(asked_at, now),
+        asked_at=asked_at,
         reference=reference,
         recipients=recipients,
         idempotency_key=request.key,
@@ -91,8 +93,8 @@ def _originator(fields: Fields) -> Originator:
     return originator
 
 
-def _due_at(fields: Fields, account: Account, now: int) -> int | None:
-    """UTC ms, or None for at once: absent, or past."""
+def _asked_at(fields: Fields, account: Account) -> int | None:
+    """TimeScheduled as UTC ms; None where it is absent."""
     text = fields.text("TimeScheduled", numbers=True)
     if text is None:
         return None
@@ -102,10 +104,14 @@ def _due_at(fields: Fields, account: Account, now: int) -> int | None:
         local = datetime(  # noqa: DTZ001 (a local time; its zone is the account's)
             int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:])
         )
-        due_at = local_to_ms(local, account.zone)
+        return local_to_ms(local, account.zone)
     except (ValueError, OverflowError):
         raise ApiError(BAD_TIME) from None
-    return due_at if due_at > now else None
+
+
+def _later(asked_at: int | None, now: int) -> int | None:
+    """When it is due, or None for at once: absent, or past."""
+    return asked_at if asked_at is not None and asked_at > now else None
 
 
 def _reference(fields: Fields) -> str | None:
@@ -170,7 +176,7 @@ async def modify(services: Services, request: Request) -> Answer:
     campaign_id = fields.whole("CampaignId")
     message = None if fields.raw("Message") is None else _message(fields)
     originator = None if fields.raw("Originator") is None else _originator(fields)
-    due_at = _due_at(fields, account, services.clock.now_ms())
+    asked_at = _asked_at(fields, account)
     segmented = None if message is None else segment(message)
     if segmented is not None:
         _permit(account, segmented)
@@ -178,8 +184,8 @@ async def modify(services: Services, request: Request) -> Answer:
         message=message,
         segmented=segmented,
         originator=originator,
-        reschedules=fields.raw("TimeScheduled") is not None,
-        due_at=due_at,
+        reschedules=asked_at is not None,
+        due_at=_later(asked_at, services.clock.now_ms()),
     )
     return _created(await services.campaigns.modify(account, campaign_id, change))
 

@@ -70,7 +70,11 @@ ENTRIES: dict[str, Entry] = {
                 "`YYYYMMDDHHMM`, text or number, in the account's time zone",
                 "For `create` and `modify`. In the past, or absent from `create`: at once.",
             ),
-            ("Reference", "text or number of at most 255 characters", "For `create`: kept with the campaign."),
+            (
+                "Reference",
+                "text or number of at most 255 characters",
+                "For `create`: kept with the campaign, and adds to one that is not on its way yet (see `create`).",
+            ),
             ("CrmIds", "a list of whole numbers", "For `create`. There are no lists in this version: -940."),
             ("CampaignId", "a whole number", "For every action but `create`."),
         ),
@@ -96,6 +100,17 @@ ENTRIES: dict[str, Entry] = {
                     '"Action": "create"}',
                     '{"Code":0,"CampaignId":1000003,"Messages":2,"Segments":1,"Credits":2}',
                     "For later. Credits are taken now.",
+                ),
+                Example(
+                    '{"Message": "Hello, this is a test", "Originator": "61400190499", "Reference": "1234567", '
+                    '"TimeScheduled": "203708301300", "Destinations": ["61400123999", "61400123000", '
+                    '"61400123111"], "Action": "create"}',
+                    '{"Code":0,"CampaignId":1000003,"Messages":2,"Segments":1,"Credits":2}',
+                    "Adds recipients to the campaign before: it has the same Reference, TimeScheduled, Message "
+                    "and Originator, and is scheduled, or was paused before its start (of several the newest). "
+                    "`Messages` and `Credits` are about this request alone. Recipients that are in the campaign "
+                    "already are not added again; when all of them are, both are 0. In any other case the same "
+                    "Reference makes a new campaign.",
                 ),
             ),
             "modify": (
@@ -293,7 +308,6 @@ The published text is silent on these, or its tables are lost. The choices:
 
 ## Not in this version
 
-- Adding recipients to a scheduled campaign by its Reference: every create makes a new campaign.
 - Lists: `CrmIds` is -940, and /api/crm is -904.
 - /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
   [operations](operations.md#quarantine).
