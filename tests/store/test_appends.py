@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +27,7 @@ from cooee.service.routing import Routes
 from cooee.store import accounts, appends, campaigns
 from cooee.store.acceptance import Created
 from cooee.store.appends import Compared, Other
+from cooee.store.claims import Claimed
 from tests.store.support_store import FIRST, World, numbers, run
 from tests.store.test_large import begin
 
@@ -66,8 +68,8 @@ def test_batches_and_sums_grow(database_url: str) -> None:
         # A retry's batch lies behind all others, and is none of them.
         await world.sql(
             "INSERT INTO batch (account_id, campaign_id, no, turn, state, attempt, size, credits_each, flags, "
-            "epoch, marked, recorded, numbers) SELECT account_id, campaign_id, 1000000000, 0, 5, 2, 0, 1, 0, 0, 0, 0, "
-            f"numbers FROM batch WHERE campaign_id = {first.campaign_id} AND no = 0"
+            "epoch, marked, recorded, numbers) SELECT account_id, campaign_id, 1000000000, 0, 5, "
+            f"2, 0, 1, 0, 0, 0, 0, numbers FROM batch WHERE campaign_id = {first.campaign_id} AND no = 0"
         )
         second = await door.create(account, request(numbers(1300, FIRST + 200), at))
         assert second == Created(first.campaign_id, 800, 1, 800)
@@ -173,6 +175,48 @@ def test_two_large_lists_at_the_same_moment_are_one_campaign(database_url: str) 
         assert sorted((first.messages, second.messages)) == [1000, 8000]
         assert sorted(await held(world, first.campaign_id)) == list(numbers(9000))
         assert await world.rows("SELECT COUNT(*) FROM campaign") == [(1,)]
+
+    run(database_url, check)
+
+
+@dataclass
+class Slot:
+    """Room on a bind."""
+
+    owner: int = 7
+    adopted: int = 0
+    released: int = 0
+
+    def adopt(self, claims: Sequence[Claimed]) -> None:
+        self.adopted += len(claims)
+
+    def release(self, segments: int) -> None:
+        self.released += segments
+
+
+def test_a_fresh_message_with_a_reference_is_handed_over_or_its_room_given_back(database_url: str) -> None:
+    async def check(world: World) -> None:
+        slots: list[Slot] = []
+
+        def fresh(carrier: int, segments: int) -> Slot:
+            slots.append(Slot())
+            return slots[-1]
+
+        account = await owner(world)
+        door = Campaigns(world.database, world.ids, world.clock, Routes(world.database, world.clock), fresh=fresh)
+        await door.create(account, request(numbers(1), None))
+        await asyncio.sleep(0.01)
+        assert [(slot.adopted, slot.released) for slot in slots] == [(1, 0)]
+        at = world.clock.now_ms() + HOUR
+        paused = await door.create(account, request(numbers(1), at))
+        await door.pause(account.id, paused.campaign_id)
+        world.clock.advance(3601)
+        late = request(numbers(2, FIRST + 1)[:1], at, now=world.clock.now_ms())
+        assert (await door.create(account, late)).campaign_id == paused.campaign_id
+        await asyncio.sleep(0.01)
+        assert [(slot.adopted, slot.released) for slot in slots] == [(1, 0), (0, 1)]
+        rows = await world.rows(f"SELECT state, owner, marked FROM batch WHERE campaign_id = {paused.campaign_id}")
+        assert rows == [(BatchState.HELD, None, 0)] * 2
 
     run(database_url, check)
 

@@ -1,7 +1,8 @@
-"""Creates with a Reference: added to a campaign that has not started, or a campaign of their own (wire contract §4).
+"""Creates with a Reference: added to a campaign that has not started, or a campaign of their own.
 
-A small list is dealt with in one transaction. A large one is compared with what is there beside the event loop and
-outside of any transaction, written piece by piece under an id of its own that nobody sees, and then handed over.
+Wire contract §4, append. A small list is dealt with in one transaction. A large one is compared with what is there
+beside the event loop and outside of any transaction, written piece by piece under an id of its own that nobody
+sees, and then handed over.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Appending:
     async def create(self, new: NewCampaign, asked_at: int | None) -> Created:
         """Committed when this returns; `new.owner` is None where it was added to another.
 
-        ApiError -202, -902, -911. StoreUnavailable when others with the same reference came in between again and again.
+        ApiError -202, -902, -911. StoreUnavailable when others with the same reference came in between each time.
         """
         small = new.messages <= acceptance.SMALL
         known, rest = Compared(), new.numbers
