@@ -113,7 +113,6 @@ MISSING: Any = ...
         ({"Action": MISSING}, -910, "Action not specified"),
         ({"Action": ""}, -910, "Action not specified"),
         ({"Action": None}, -910, "Action not specified"),
-        ({"Action": "modify"}, -910, "Unknown action 'modify'"),
         ({"Action": "explode"}, -910, "Unknown action 'explode'"),
         ({"Action": 7}, -911, "Field 'Action' must be text"),
         ({"Message": MISSING}, -117, "Campaign message text not specified"),

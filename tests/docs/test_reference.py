@@ -94,7 +94,7 @@ def test_a_resource_without_an_example_is_noticed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(reference, "RESOURCES", (*RESOURCES, Resource("surprise")))
     with pytest.raises(LookupError):
         reference.page()
-    more = {**(RESOURCES[0].actions or {}), "modify": RESOURCES[0].actions["create"]}  # type: ignore[index]
+    more = {**(RESOURCES[0].actions or {}), "surprise": RESOURCES[0].actions["create"]}  # type: ignore[index]
     monkeypatch.setattr(reference, "RESOURCES", (Resource("campaign", actions=more),))
     with pytest.raises(LookupError):
         reference.page()

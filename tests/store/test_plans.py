@@ -83,12 +83,19 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "unsent": ([], {"account_id": A, "id": LARGE + 5}),
     "lock_campaign": ([], {"account_id": A, "id": LARGE}),
     "campaign_state": ([], {"account_id": A, "id": LARGE}),
+    "appendable": (
+        [],
+        {"account_id": A, "reference": "r", "originator": "x", "body": "b", "asked_at": NOW, "due_at": None},
+    ),
+    "batch_numbers": ([], {"account_id": A, "id": LARGE, "after": 1500, "limit": 100}),
+    "last_batch": ([], {"account_id": A, "id": LARGE}),
+    "lock_unstarted": ([], {"account_id": A, "id": LARGE}),
     "view_campaign": ([], {"id": LARGE}),
 }
 
 BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign")
 SMALL_INDEX = re.compile(
-    r"(batch_(ready|delayed|out)|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake))"
+    r"(batch_(ready|delayed|out)|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
 """Partial indexes: they hold only what is to be done, so walking them is what they are for."""
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cooee.model.account import Account
 from cooee.model.campaign import BATCH_SIZE, STATUS_WORD, CampaignState
 from cooee.model.clock import Clock, window_opens
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
-from cooee.service.recipients import CreateCampaign
+from cooee.service.appending import Appending
+from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.service.routing import Routes
-from cooee.store import acceptance
+from cooee.store import acceptance, changes
 from cooee.store import campaigns as rows
 from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.claims import Claimed
@@ -27,6 +28,7 @@ from cooee.store.ids import Ids
 
 __all__ = ["CampaignView", "Campaigns", "Created"]
 
+T = TypeVar("T")
 MAX_ID = 2**53
 GROUP = 256
 """Requests that one transaction takes at most (measured: under 5 ms on SQLite)."""
@@ -102,6 +104,8 @@ class Campaigns:
             database, self._create_group, limit=GROUP, parallel=3 if database.engine == "sqlite" else 3
         )
 
+        self._referenced = Appending(database, clock, self._create_group, self._stage)
+
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
         answers = await acceptance.create_group(tx, items, self._clock.now_ms())
         fresh = [new for new in items if new.owner is not None]
@@ -159,7 +163,10 @@ class Campaigns:
         if count == 1 and new.carriers is not None:
             self._reserve(new)
         try:
-            created = await (self._creates.put(new) if small else self._create_large(new))
+            if new.reference is not None:
+                created = await self._referenced.create(new, request.asked_at)
+            else:
+                created = await (self._creates.put(new) if small else self._create_large(new))
         except CommitUnknown:
             created = await self._look_up(new)
         except Exception:
@@ -195,12 +202,17 @@ class Campaigns:
             at = window_opens(at, account.zone, *account.window)
         return at if at > now else None
 
-    async def _create_large(self, new: NewCampaign) -> Created:
+    async def _stage(self, new: NewCampaign) -> None:
+        """Writes a large campaign that nobody sees yet."""
         await self._refuse_early(new)
         database = self._database
         await database.write(lambda tx: acceptance.begin_large(tx, new, self._clock.now_ms()))
         for first in range(0, len(new.pieces), acceptance.PIECE):
             await database.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
+
+    async def _create_large(self, new: NewCampaign) -> Created:
+        await self._stage(new)
+        database = self._database
         answer = await database.write(lambda tx: acceptance.publish_large(tx, new, self._clock.now_ms()))
         if isinstance(answer, Exception) or answer.campaign_id != new.id:
             await acceptance.drop_whole(database, new.account_id, new.id)
@@ -235,6 +247,24 @@ class Campaigns:
         if isinstance(kept, Exception):
             raise kept
         return kept
+
+    # --- changing ------------------------------------------------------------------------------------------
+
+    async def modify(self, account: Account, campaign_id: int, request: ModifyCampaign) -> Created:
+        """Changes what has not started; what the whole campaign comes to. ApiError -930, -931, -202."""
+        now = self._clock.now_ms()
+        schedule = None
+        if request.reschedules:
+            schedule = changes.Schedule(request.due_at, self._wake_at(account, request.due_at, now))
+        change = changes.Change(
+            message=request.message,
+            segmented=request.segmented,
+            originator=None if request.originator is None else request.originator.text,
+            schedule=schedule,
+        )
+        return await self._change(
+            campaign_id, lambda tx, at: changes.modify(tx, account.id, campaign_id, change, at)
+        )
 
     # --- what is known of one ------------------------------------------------------------------------------
 
@@ -284,11 +314,12 @@ class Campaigns:
         """Cancels and refunds what was never handed over; -930, -931."""
         await self._change(campaign_id, lambda tx, now: rows.delete(tx, account_id, campaign_id, now))
 
-    async def _change(self, campaign_id: int, change: Callable[[Tx, int], Awaitable[None]]) -> None:
+    async def _change(self, campaign_id: int, change: Callable[[Tx, int], Awaitable[T]]) -> T:
         if not 0 <= campaign_id < MAX_ID:
             raise ApiError(NO_CAMPAIGN)
-        await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
+        answer = await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
         self._wake(True)
+        return answer
 
 
 def _claimed(new: NewCampaign) -> Claimed:

@@ -42,6 +42,22 @@ class CreateCampaign:
     idempotency_key: str | None
     body_digest: str
     """SHA-256 of the request's body, in hex; empty when there is no `idempotency_key` to guard."""
+    asked_at: int | None = None
+    """TimeScheduled as it was asked for, UTC ms, even if past: creates with one reference are told apart by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyCampaign:
+    """A modify request that passed every check but the campaign's state and the credits; None: not asked for.
+
+    `due_at` is UTC ms, None for at once; it counts only where `reschedules` says so.
+    """
+
+    message: str | None
+    segmented: Segmented | None
+    originator: Originator | None
+    reschedules: bool
+    due_at: int | None
 
 
 Decode = Callable[[bytes], object]

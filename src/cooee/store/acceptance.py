@@ -137,7 +137,7 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
             # An impatient client's repeat, in the same group as its first request.
             repeats.append((item, first))
             continue
-        known = await _reserve(tx, item, now)
+        known = await reserve_key(tx, item, now)
         if known is None:
             fresh.append(item)
             mine[item.account_id, item.key] = item
@@ -158,7 +158,7 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
         await tx.many("add_ledger", ledger, at=now)
         for new in accepted:
             if new.key is not None:
-                await _keep_answer(tx, new, Created(new.id, new.messages, new.segments, new.credits))
+                await keep_answer(tx, new, Created(new.id, new.messages, new.segments, new.credits))
     taken = {id(new) for new in accepted}
     for item in items:
         if id(item) not in taken:
@@ -225,7 +225,7 @@ async def why_not_charged(tx: Tx, account_id: int) -> ApiError:
     return ApiError(SUSPENDED if account is not None and account[4] != 1 else CREDITS_SHORT)
 
 
-async def _reserve(tx: Tx, item: NewCampaign, now: int) -> Created | Exception | None:
+async def reserve_key(tx: Tx, item: NewCampaign, now: int) -> Created | Exception | None:
     """Takes the Idempotency-Key; None when it is ours now, else the kept answer or -911."""
     if await tx.run("reserve_key", account_id=item.account_id, key=item.key, digest=item.digest, now=now):
         return None
@@ -247,7 +247,7 @@ async def find_key(tx: Tx, account_id: int, key: str, digest: str, now: int) -> 
     return msgspec.json.decode(row[1], type=Created)
 
 
-async def _keep_answer(tx: Tx, new: NewCampaign, created: Created) -> None:
+async def keep_answer(tx: Tx, new: NewCampaign, created: Created) -> None:
     await tx.run(
         "answer_key", account_id=new.account_id, key=new.key, answer=msgspec.json.encode(created).decode()
     )
@@ -275,7 +275,7 @@ _ANY = _AnyTurn()
 async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Exception:
     """Charges a large campaign and shows it. A refusal leaves it to be dropped by `drop_accepting`."""
     if new.key is not None:
-        known = await _reserve(tx, new, now)
+        known = await reserve_key(tx, new, now)
         if known is not None:
             return known
     row = await tx.one("charge", id=new.account_id, amount=new.credits, count=1)
@@ -300,7 +300,7 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
     )
     created = Created(new.id, new.messages, new.segments, new.credits)
     if new.key is not None:
-        await _keep_answer(tx, new, created)
+        await keep_answer(tx, new, created)
     return created
 
 

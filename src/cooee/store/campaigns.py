@@ -38,6 +38,13 @@ _NAMES = {
 }
 
 
+def state_name(state: CampaignState, started_at: int | None) -> str:
+    """The state as -931 says it to whoever wanted a campaign that has not started."""
+    if state is CampaignState.PAUSED and started_at is not None:
+        return "paused, and was running before"
+    return _NAMES[state]
+
+
 async def pause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
     """Stops what is not yet handed over. One row changes: whoever claims a batch sees it (wire contract §4)."""
     state, _, wake_at, _ = await _lock(tx, account_id, campaign_id)
@@ -113,7 +120,7 @@ async def take_due(tx: Tx, now: int) -> int:
             later.append((account_id, campaign_id, at))
         else:
             due.append((account_id, campaign_id))
-    await tx.many("postpone_due", later)
+    await tx.many("postpone_due", later, now=now)
     return await tx.many("take_due", due, now=now)
 
 
@@ -146,6 +153,9 @@ async def deal_piece(
         delayed = not_before is not None and not_before > now
         rows.append((no, carrier, turns[carrier], BatchState.DELAYED if delayed else BatchState.READY))
         turns[carrier] += 1
+    if row[1] is None:
+        # From here on a part of it may be on its way, whatever becomes of the rest.
+        await tx.run("mark_started", account_id=account_id, id=campaign_id, now=now)
     await tx.many("deal", rows, account_id=account_id, id=campaign_id)
     return int(piece[-1][0]), behind + len(piece)
 

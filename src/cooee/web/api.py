@@ -75,6 +75,7 @@ RESOURCES = (
         "campaign",
         actions={
             "create": campaign.create,
+            "modify": campaign.modify,
             "status": campaign.status,
             "pause": campaign.pause,
             "unpause": campaign.unpause,

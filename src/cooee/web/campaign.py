@@ -22,7 +22,7 @@ from cooee.model.errors import (
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, Segmented, segment, utf16_length
-from cooee.service.recipients import LARGE, CreateCampaign
+from cooee.service.recipients import LARGE, CreateCampaign, ModifyCampaign
 from cooee.web.body import decode_value
 from cooee.web.request import Accepted, Answer, Fields, Request, Services, whole_number
 
@@ -38,18 +38,22 @@ async def create(services: Services, request: Request) -> Answer:
         if kept is not None:
             return _created(kept)
     fields = request.fields
+    now = services.clock.now_ms()
     message = _message(fields)
     originator = _originator(fields)
-    due_at = _due_at(fields, account, services.clock.now_ms())
+    asked_at = _asked_at(fields, account)
     reference = _reference(fields)
     recipients = await _recipients(services, request)
     segmented = segment(message)
-    _permit(account, segmented, recipients)
+    _permit(account, segmented)
+    if not recipients.numbers:
+        raise ApiError(NO_INTERNATIONAL)
     new = CreateCampaign(
         message=message,
         segmented=segmented,
         originator=originator,
-        due_at=due_at,
+        due_at=_later(asked_at, now),
+        asked_at=asked_at,
         reference=reference,
         recipients=recipients,
         idempotency_key=request.key,
@@ -89,8 +93,8 @@ def _originator(fields: Fields) -> Originator:
     return originator
 
 
-def _due_at(fields: Fields, account: Account, now: int) -> int | None:
-    """UTC ms, or None for at once: absent, or past."""
+def _asked_at(fields: Fields, account: Account) -> int | None:
+    """TimeScheduled as UTC ms; None where it is absent."""
     text = fields.text("TimeScheduled", numbers=True)
     if text is None:
         return None
@@ -100,10 +104,14 @@ def _due_at(fields: Fields, account: Account, now: int) -> int | None:
         local = datetime(  # noqa: DTZ001 (a local time; its zone is the account's)
             int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:])
         )
-        due_at = local_to_ms(local, account.zone)
+        return local_to_ms(local, account.zone)
     except (ValueError, OverflowError):
         raise ApiError(BAD_TIME) from None
-    return due_at if due_at > now else None
+
+
+def _later(asked_at: int | None, now: int) -> int | None:
+    """When it is due, or None for at once: absent, or past."""
+    return asked_at if asked_at is not None and asked_at > now else None
 
 
 def _reference(fields: Fields) -> str | None:
@@ -155,13 +163,31 @@ def _no_lists(fields: Fields) -> None:
         raise ApiError(NO_LIST, number)
 
 
-def _permit(account: Account, segmented: Segmented, recipients: Checked) -> None:
+def _permit(account: Account, segmented: Segmented) -> None:
     if segmented.encoding is Encoding.UCS2 and not account.allow_unicode:
         raise ApiError(NO_UNICODE)
     if segmented.count > 1 and not account.allow_long:
         raise ApiError(NO_LONG)
-    if not recipients.numbers:
-        raise ApiError(NO_INTERNATIONAL)
+
+
+async def modify(services: Services, request: Request) -> Answer:
+    """Another text, originator or time for a campaign that has not started."""
+    account, fields = request.account, request.fields
+    campaign_id = fields.whole("CampaignId")
+    message = None if fields.raw("Message") is None else _message(fields)
+    originator = None if fields.raw("Originator") is None else _originator(fields)
+    asked_at = _asked_at(fields, account)
+    segmented = None if message is None else segment(message)
+    if segmented is not None:
+        _permit(account, segmented)
+    change = ModifyCampaign(
+        message=message,
+        segmented=segmented,
+        originator=originator,
+        reschedules=asked_at is not None,
+        due_at=_later(asked_at, services.clock.now_ms()),
+    )
+    return _created(await services.campaigns.modify(account, campaign_id, change))
 
 
 async def status(services: Services, request: Request) -> Answer:

@@ -49,13 +49,17 @@ ENTRIES: dict[str, Entry] = {
         "Destinations, CrmIds; then the account's permissions; then its credits. The first check that fails "
         "answers, and nothing is stored or charged.",
         (
-            ("Action", "`create`, `status`, `pause`, `unpause` or `delete`, in any case", "What to do."),
+            ("Action", "`create`, `modify`, `status`, `pause`, `unpause` or `delete`, in any case", "What to do."),
             (
                 "Message",
                 "text of at most 2000 UTF-16 code units",
-                "For `create`. White space alone is no message.",
+                "For `create` and `modify`. White space alone is no message.",
             ),
-            ("Originator", "text or number", "For `create`: whom the message is from. See Originators."),
+            (
+                "Originator",
+                "text or number",
+                "For `create` and `modify`: whom the message is from. See Originators.",
+            ),
             (
                 "Destinations",
                 "a list; or one text or number, also with commas",
@@ -64,9 +68,13 @@ ENTRIES: dict[str, Entry] = {
             (
                 "TimeScheduled",
                 "`YYYYMMDDHHMM`, text or number, in the account's time zone",
-                "For `create`. Absent, or in the past: at once.",
+                "For `create` and `modify`. In the past, or absent from `create`: at once.",
             ),
-            ("Reference", "text or number of at most 255 characters", "For `create`: kept with the campaign."),
+            (
+                "Reference",
+                "text or number of at most 255 characters",
+                "For `create`: kept with the campaign, and adds to one that is not on its way yet (see `create`).",
+            ),
             ("CrmIds", "a list of whole numbers", "For `create`. There are no lists in this version: -940."),
             ("CampaignId", "a whole number", "For every action but `create`."),
         ),
@@ -92,6 +100,30 @@ ENTRIES: dict[str, Entry] = {
                     '"Action": "create"}',
                     '{"Code":0,"CampaignId":1000003,"Messages":2,"Segments":1,"Credits":2}',
                     "For later. Credits are taken now.",
+                ),
+                Example(
+                    '{"Message": "Hello, this is a test", "Originator": "61400190499", "Reference": "1234567", '
+                    '"TimeScheduled": "203708301300", "Destinations": ["61400123999", "61400123000", '
+                    '"61400123111"], "Action": "create"}',
+                    '{"Code":0,"CampaignId":1000003,"Messages":2,"Segments":1,"Credits":2}',
+                    "Adds recipients to the campaign before: it has the same Reference, TimeScheduled, Message "
+                    "and Originator, and is scheduled, or was paused before its start (of several the newest). "
+                    "`Messages` and `Credits` are about this request alone. Recipients that are in the campaign "
+                    "already are not added again; when all of them are, both are 0. In any other case the same "
+                    "Reference makes a new campaign.",
+                ),
+            ),
+            "modify": (
+                Example(
+                    '{"Message": "Modified message text", "Originator": "61400111222", "CampaignID": "1000003", '
+                    '"TimeScheduled": "203708301330", "Action": "modify"}',
+                    '{"Code":0,"CampaignId":1000003,"Messages":1,"Segments":1,"Credits":1}',
+                    "Changes the text, the originator or the time of a campaign that is scheduled, or was "
+                    "paused before its start; in any other state: -931. What is not named stays as it is, and "
+                    "nothing else can be changed. A time in the past sends at once; a paused campaign stays "
+                    "paused. The answer is about the whole campaign. When the new text takes more SMS the "
+                    "difference is charged (-202 if the account is short: then nothing is changed); when it takes "
+                    "fewer it is given back.",
                 ),
             ),
             "status": (
@@ -276,8 +308,6 @@ The published text is silent on these, or its tables are lost. The choices:
 
 ## Not in this version
 
-- `modify`: -910. Delete the campaign and create it again.
-- Adding recipients to a scheduled campaign by its Reference: every create makes a new campaign.
 - Lists: `CrmIds` is -940, and /api/crm is -904.
 - /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
   [operations](operations.md#quarantine).

@@ -121,9 +121,10 @@ UPDATE campaign AS c SET state = 2 FROM {rows} AS r
 WHERE c.account_id = r.account_id AND c.id = r.id AND c.state = 1 AND c.wake_at <= :now;
 
 -- name: postpone_due rows(account_id bigint, id bigint, wake_at bigint)
--- Due while the send window is closed, or the account suspended: looked at again then.
+-- Due while the send window is closed, or the account suspended: looked at again then, unless it was given another
+-- time meanwhile.
 UPDATE campaign AS c SET wake_at = r.wake_at FROM {rows} AS r
-WHERE c.account_id = r.account_id AND c.id = r.id AND c.state = 1;
+WHERE c.account_id = r.account_id AND c.id = r.id AND c.state = 1 AND c.wake_at <= :now;
 
 -- name: starting_campaigns
 SELECT account_id, id FROM campaign WHERE state = 2 ORDER BY id LIMIT 200;
@@ -137,6 +138,9 @@ FROM batch WHERE account_id = :account_id AND campaign_id = :id AND state = 1 AN
 -- name: deal rows(no bigint, carrier_id bigint, turn bigint, state bigint)
 UPDATE batch AS b SET carrier_id = r.carrier_id, turn = r.turn, state = r.state FROM {rows} AS r
 WHERE b.account_id = :account_id AND b.campaign_id = :id AND b.no = r.no AND b.state = 1;
+
+-- name: mark_started
+UPDATE campaign SET started_at = :now WHERE account_id = :account_id AND id = :id AND started_at IS NULL;
 
 -- name: run_campaign
 UPDATE campaign SET state = 3, started_at = COALESCE(started_at, CAST(:now AS BIGINT))

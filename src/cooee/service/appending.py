@@ -1,0 +1,95 @@
+"""Creates with a Reference: added to a campaign that has not started, or a campaign of their own.
+
+Wire contract §4, append. A small list is dealt with in one transaction. A large one is compared with what is there
+beside the event loop and outside of any transaction, written piece by piece under an id of its own that nobody
+sees, and then handed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from cooee.model.clock import Clock
+from cooee.model.errors import StoreUnavailable
+from cooee.store import acceptance, appends
+from cooee.store.acceptance import Created, NewCampaign
+from cooee.store.appends import Compared, Other
+from cooee.store.database import Database, Tx
+
+TRIES = 6
+
+MakeNew = Callable[[Tx, list[NewCampaign]], Awaitable[list[Created | Exception]]]
+"""Accepts small campaigns of their own within a transaction."""
+Stage = Callable[[NewCampaign], Awaitable[None]]
+"""Writes a large list unseen."""
+
+
+class Appending:
+    """The use case of creates with a Reference."""
+
+    def __init__(self, database: Database, clock: Clock, make_new: MakeNew, stage: Stage) -> None:
+        self._database = database
+        self._clock = clock
+        self._make_new = make_new
+        self._stage = stage
+
+    async def create(self, new: NewCampaign, asked_at: int | None) -> Created:
+        """Committed when this returns; `new.owner` is None where it was added to another.
+
+        ApiError -202, -902, -911. StoreUnavailable when others with the same reference came in between each time.
+        """
+        small = new.messages <= acceptance.SMALL
+        known, rest = Compared(), new.numbers
+        for attempt in range(TRIES):
+            if attempt or not small:
+                known, rest = await self._compare(new, asked_at)
+            if len(rest) <= acceptance.SMALL:
+                answer = await self._in_one(new, asked_at, known, rest)
+            else:
+                answer = await self._in_pieces(new, asked_at, known, rest)
+            if isinstance(answer, Exception):
+                raise answer
+            if isinstance(answer, Created):
+                return answer
+        raise StoreUnavailable("campaigns with that reference change too fast")
+
+    async def _in_one(
+        self, new: NewCampaign, asked_at: int | None, known: Compared, rest: array[int]
+    ) -> Created | Exception | Other:
+        async def operation(tx: Tx) -> Created | Exception | Other:
+            answer = await appends.append(tx, new, asked_at, known, rest, self._clock.now_ms())
+            if answer is not Other.NO_TARGET:
+                new.owner = None
+                return answer
+            if new.messages > acceptance.SMALL:
+                return Other.AGAIN
+            return (await self._make_new(tx, [new]))[0]
+
+        return await self._database.write(operation)
+
+    async def _in_pieces(
+        self, new: NewCampaign, asked_at: int | None, known: Compared, rest: array[int]
+    ) -> Created | Exception | Other:
+        staged = new if known.target is None else replace(new, numbers=rest)
+        await self._stage(staged)
+        answer = await self._database.write(
+            lambda tx: appends.publish(tx, staged, asked_at, known, self._clock.now_ms())
+        )
+        if not isinstance(answer, Created) or answer.campaign_id != new.id:
+            await acceptance.drop_whole(self._database, new.account_id, new.id)
+        return answer
+
+    async def _compare(self, new: NewCampaign, asked_at: int | None) -> tuple[Compared, array[int]]:
+        """What is there already, and what is left of the list."""
+        ids = await self._database.read(lambda tx: appends.candidates(tx, new, asked_at))
+        if not ids:
+            return Compared(), new.numbers
+        known = Compared(ids[0])
+        wanted = await asyncio.to_thread(set, new.numbers)
+        while rows := await self._database.read(lambda tx: appends.page(tx, new.account_id, ids[0], known.last)):
+            await asyncio.to_thread(known.look, wanted, rows)
+        present = known.present
+        return known, await asyncio.to_thread(lambda: array("q", (n for n in new.numbers if n not in present)))
