@@ -34,6 +34,8 @@ GROUP = 256
 """Requests that one transaction takes at most (measured: under 5 ms on SQLite)."""
 
 
+GROUPS = 3
+"""Groups under way at once: while one waits for the disk, the next is made (of 1 to 16, 3 has the best p99)."""
 FRESH_SEGMENTS = 20
 """Segments up to which a campaign counts as a fresh message."""
 
@@ -101,9 +103,8 @@ class Campaigns:
         self._slots: dict[int, FreshSlot] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._creates: Grouped[NewCampaign, Created] = Grouped(
-            database, self._create_group, limit=GROUP, parallel=3 if database.engine == "sqlite" else 3
+            database, self._create_group, limit=GROUP, parallel=GROUPS
         )
-
         self._referenced = Appending(database, clock, self._create_group, self._stage)
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
