@@ -100,11 +100,13 @@ class Campaigns:
         self._fresh = fresh or (lambda carrier, segments: None)
         self._slots: dict[int, FreshSlot] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        parallel = 8 if database.engine == "sqlite" else 3
         self._creates: Grouped[NewCampaign, Created] = Grouped(
-            database, self._create_group, limit=GROUP, parallel=8 if database.engine == "sqlite" else 3
+            database, self._create_group, limit=GROUP, parallel=parallel
         )
-
-        self._referenced = Appending(database, clock, self._create_group, self._stage)
+        self._referenced = Appending(
+            database, clock, self._create_group, self._stage, limit=GROUP, parallel=parallel
+        )
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
         answers = await acceptance.create_group(tx, items, self._clock.now_ms())
