@@ -87,6 +87,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
         [],
         {"account_id": A, "reference": "r", "originator": "x", "body": "b", "asked_at": NOW, "due_at": None},
     ),
+    "unstarted_like": ([(at, A, f"r{at}") for at in range(500)], {}),
     "batch_numbers": ([], {"account_id": A, "id": LARGE, "after": 1500, "limit": 100}),
     "last_batch": ([], {"account_id": A, "id": LARGE}),
     "lock_unstarted": ([], {"account_id": A, "id": LARGE}),

@@ -105,7 +105,9 @@ class Campaigns:
         self._creates: Grouped[NewCampaign, Created] = Grouped(
             database, self._create_group, limit=GROUP, parallel=GROUPS
         )
-        self._referenced = Appending(database, clock, self._create_group, self._stage)
+        self._referenced = Appending(
+            database, clock, self._create_group, self._stage, limit=GROUP, parallel=GROUPS
+        )
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
         answers = await acceptance.create_group(tx, items, self._clock.now_ms())

@@ -71,6 +71,13 @@ async def candidates(tx: Tx, new: NewCampaign, asked_at: int | None) -> Sequence
     return [row[0] for row in rows]
 
 
+async def unmatched(tx: Tx, items: Sequence[NewCampaign]) -> list[NewCampaign]:
+    """Those that surely make a campaign of their own: none with their reference waits for its start."""
+    rows = [(place, new.account_id, new.reference) for place, new in enumerate(items)]
+    found = {row[0] for row in await tx.many_all("unstarted_like", rows)}
+    return [new for place, new in enumerate(items) if place not in found]
+
+
 async def page(tx: Tx, account_id: int, campaign_id: int, after: int) -> Sequence[Row]:
     """The next PAGE batches: (no, packed numbers) each."""
     return await tx.all("batch_numbers", account_id=account_id, id=campaign_id, after=after, limit=PAGE)

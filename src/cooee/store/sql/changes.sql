@@ -32,6 +32,11 @@ WHERE account_id = :account_id AND reference = :reference AND state IN (1, 4) AN
   AND (due_at = CAST(:asked_at AS BIGINT) OR (due_at IS NULL AND CAST(:due_at AS BIGINT) IS NULL))
 ORDER BY id DESC LIMIT 5;
 
+-- name: unstarted_like rows(place bigint, account_id bigint, reference text)
+-- For which of these creates there may be a campaign to add to. SQLite takes a CROSS JOIN in the order as written.
+SELECT DISTINCT r.place FROM {rows} AS r CROSS JOIN campaign c
+WHERE c.account_id = r.account_id AND c.reference = r.reference AND c.state IN (1, 4) AND c.started_at IS NULL;
+
 -- name: last_batch
 -- The numbers from 1,000,000,000 on are for retries.
 SELECT no FROM batch WHERE account_id = :account_id AND campaign_id = :id AND no < 1000000000
