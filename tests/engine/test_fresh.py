@@ -356,5 +356,7 @@ def test_committed_but_never_handed_over_it_is_uncertain_not_lost(tmp_path: Path
             assert await it.bench.world.take_over(OWNER) == (1, 1)
             rows = await it.bench.world.rows("SELECT destination, state FROM message")
             assert rows == [(FIRST, int(MessageState.UNCERTAIN))]
+            # Else the worker, which lives on in this test, would wait for it before it stops.
+            it.bench.worker.release(1)
 
     run(main)
