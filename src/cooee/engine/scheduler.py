@@ -50,6 +50,7 @@ class Scheduler:
         self._event = asyncio.Event()
         self._done: set[tuple[int, int]] = set()
         self._changed: set[int] = set()
+        self._recalled = False
         self._due: dict[str, float] = {}
         self._walk = 0
         self.stuck: str | None = None
@@ -218,23 +219,35 @@ class Scheduler:
             self._wake_workers()
 
     async def _count(self) -> None:
-        if not self._changed:
-            return
+        if not self._recalled:
+            # Receipts may have come to large campaigns while nobody kept their counters.
+            rows = await self._database.read(lambda tx: tx.all("counted_campaigns"))
+            self._changed.update(row[0] for row in rows)
+            self._recalled = True
         changed, self._changed = self._changed, set()
-        if len(changed) > 5000:
-            # A storm of single messages: only large campaigns have kept counters, and there are few of those.
-            changed = set(sorted(changed)[:5000])
-
-        async def large(tx: Tx) -> list[tuple[int, int]]:
-            rows = await tx.many_all("running_large", [(number,) for number in changed])
-            return [(row[0], row[1]) for row in rows]
-
         started = self._clock.monotonic()
-        for account_id, campaign_id in await self._database.read(large):
-            await campaigns.recount(self._database, account_id, campaign_id)
+        try:
+            while changed:
+                # A storm of single messages: only large campaigns have kept counters, and there are few of those.
+                piece = sorted(changed)[:5000]
+                for account_id, campaign_id in await self._large(piece):
+                    await campaigns.recount(self._database, account_id, campaign_id)
+                changed.difference_update(piece)
+        except CooeeError:
+            self._changed |= changed
+            raise
         # Counting a million takes a while: it may take a twentieth of one core, not more.
         spent = self._clock.monotonic() - started
         self._due["counts"] = self._clock.monotonic() + max(2.0, spent * 20)
+
+    async def _large(self, numbers: list[int]) -> list[tuple[int, int]]:
+        """Which of these campaigns are large: (account_id, id) each."""
+
+        async def read(tx: Tx) -> list[tuple[int, int]]:
+            rows = await tx.many_all("running_large", [(number,) for number in numbers])
+            return [(row[0], row[1]) for row in rows]
+
+        return await self._database.read(read)
 
     async def _orphans(self) -> None:
         after: int | None = 0

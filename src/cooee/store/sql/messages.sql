@@ -194,3 +194,7 @@ FROM batch WHERE account_id = :account_id AND campaign_id = :id AND attempt = 1;
 
 -- name: kept_counts
 SELECT state, messages FROM campaign_count WHERE account_id = :account_id AND campaign_id = :id;
+
+-- name: counted_campaigns
+-- Whose counters are kept: counted anew after a start.
+SELECT DISTINCT campaign_id FROM campaign_count;
