@@ -110,6 +110,9 @@ class Accounts:
         self._clock = clock
         self._logins = Logins(database, clock)
         self.authenticate = self._logins.authenticate
+        self.sign_in = self._logins.sign_in
+        self.admit = self._logins.admit
+        self.hash_password = self._logins.hash
 
     def close(self) -> None:
         """Ends the thread that verifies passwords."""

@@ -1,0 +1,147 @@
+// What the pages do beyond forms and links: the theme without a reload, plots, and buttons that are pressed once.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+
+  // --- light and dark --------------------------------------------------------------------------------------
+  const words = { auto: "as the system", dark: "dark", light: "light" };
+  const next = { auto: "dark", dark: "light", light: "auto" };
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.matches("[data-theme-switch]")) {
+      event.preventDefault();
+      const theme = next[root.dataset.theme] || "auto";
+      root.dataset.theme = theme;
+      const secure = location.protocol === "https:" ? "; Secure" : "";
+      document.cookie = `cooee-theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+      const button = form.querySelector("button");
+      button.value = next[theme];
+      button.querySelector("span").textContent = `Theme: ${words[theme]}`;
+      drawAll();
+      return;
+    }
+    // A second click while the first is under way sends nothing.
+    if (form.method === "post" && !form.hasAttribute("hx-post")) {
+      if (form.dataset.sent) {
+        event.preventDefault();
+        return;
+      }
+      form.dataset.sent = "yes";
+      window.addEventListener("pageshow", () => delete form.dataset.sent, { once: true });
+      setTimeout(() => delete form.dataset.sent, 8000);
+    }
+  });
+
+  // --- plots -----------------------------------------------------------------------------------------------
+  const plots = new Map();
+
+
+  function resolved(name) {
+    // A canvas does not know custom properties, and not every browser's canvas knows oklch.
+    const probe = document.createElement("span");
+    probe.className = "probe";
+    document.body.append(probe);
+    probe.style.color = `var(${name})`;
+    const value = getComputedStyle(probe).color;
+    probe.remove();
+    return value;
+  }
+
+  const numbers = new Intl.NumberFormat("en");
+  const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+  function draw(holder) {
+    const data = JSON.parse(holder.querySelector("script[type='application/json']").textContent);
+    const canvas = holder.querySelector(".canvas");
+    const legend = holder.querySelector(".legend");
+    const old = plots.get(holder);
+    if (old) old.destroy();
+    canvas.textContent = "";
+    if (!data.x.length || typeof uPlot === "undefined") return;
+    const soft = resolved("--soft");
+    const line = resolved("--line");
+    const sunk = resolved("--sunk");
+    const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui" };
+    const zoned = (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.zone);
+    const say = (index) => {
+      const texts = data.series.map((series) => {
+        const value = series.y[index];
+        const key = `<svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" class="f-${series.key}"/></svg>`;
+        return `<span>${key}${series.label} <b>${value === null || value === undefined ? "–" : numbers.format(value)}</b></span>`;
+      });
+      legend.innerHTML = `<span>${data.names[index]}</span>${texts.join("")}`;
+    };
+    const total = () => {
+      legend.innerHTML = data.series.map((series) => {
+        const key = `<svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" class="f-${series.key}"/></svg>`;
+        return `<span>${key}${series.label}</span>`;
+      }).join("");
+    };
+    const colours = { handed_over: "--c-handed", delivered: "--c-delivered", failed: "--c-failed", waiting: "--c-waiting", uncertain: "--c-uncertain" };
+    const shade = (plot) => {
+      // When the send window is closed.
+      const { ctx, bbox } = plot;
+      ctx.save();
+      ctx.fillStyle = sunk;
+      for (const [from, to] of data.closed || []) {
+        const left = Math.max(plot.valToPos(from, "x", true), bbox.left);
+        const right = Math.min(plot.valToPos(to, "x", true), bbox.left + bbox.width);
+        if (right > left) ctx.fillRect(left, bbox.top, right - left, bbox.height);
+      }
+      ctx.restore();
+    };
+    const plot = new uPlot({
+      width: canvas.clientWidth,
+      height: 220,
+      tzDate: zoned,
+      legend: { show: false },
+      cursor: { y: false, points: { size: 7 } },
+      scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
+      axes: [
+        { ...axis, space: 70 },
+        { ...axis, size: 52, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6], values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
+      ],
+      series: [
+        {},
+        ...data.series.map((series) => {
+          const stroke = resolved(colours[series.key]);
+          const bars = data.bars ? { paths: uPlot.paths.bars({ size: [0.7, 40], align: 1 }) } : {};
+          const faint = stroke.replace(/^rgb\(/, "rgba(").replace(/\)$/, data.bars ? ", 0.85)" : ", 0.10)");
+          const soft = stroke.startsWith("rgb") ? faint : stroke;
+          return { label: series.label, stroke, width: data.bars ? 0 : 2, fill: data.bars ? stroke : (stroke.startsWith("rgb") ? soft : undefined), points: { show: data.x.length < 3 }, ...bars };
+        }),
+      ],
+      hooks: {
+        drawClear: [shade],
+        setCursor: [(self) => (self.cursor.idx === null || self.cursor.idx === undefined ? total() : say(self.cursor.idx))],
+      },
+    }, [data.x, ...data.series.map((series) => series.y)], canvas);
+    plots.set(holder, plot);
+    total();
+  }
+
+  function drawAll() {
+    for (const holder of plots.keys()) {
+      if (!holder.isConnected) {
+        plots.get(holder).destroy();
+        plots.delete(holder);
+      }
+    }
+    document.querySelectorAll("[data-plot]").forEach(draw);
+  }
+
+  let width = 0;
+  window.addEventListener("resize", () => {
+    if (window.innerWidth !== width) {
+      width = window.innerWidth;
+      for (const [holder, plot] of plots) plot.setSize({ width: holder.querySelector(".canvas").clientWidth, height: 220 });
+    }
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  document.addEventListener("DOMContentLoaded", () => { width = window.innerWidth; drawAll(); });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.querySelector && (event.target.matches("[data-plot]") || event.target.querySelector("[data-plot]"))) drawAll();
+  });
+})();
