@@ -144,9 +144,10 @@ class Recipients:
         """The same for a large JSON array of them. To be run `aside`."""
         numbers = self._shaped(account)
         for chunk in split_json_array(raw, CHUNK):
-            records = decode(b"[" + chunk + b"]")
-            if isinstance(records, list):
-                numbers.add([_number_of(record) for record in records])
+            if not numbers.add_json_records(chunk):
+                records = decode(b"[" + chunk + b"]")
+                if isinstance(records, list):
+                    numbers.add([_number_of(record) for record in records])
             _give_way()
         return numbers.result()
 
@@ -177,11 +178,12 @@ def _add_canonical(numbers: NumberCheck, page: Sequence[int]) -> None:
 
 
 def _number_of(record: object) -> object:
-    if not isinstance(record, dict):
-        return None
-    if "Number" in record and len(record) == 1:
-        return record["Number"]
-    return next((value for name, value in reversed(record.items()) if name.lower() == "number"), None)
+    found = None
+    if isinstance(record, dict):
+        for name, value in record.items():
+            if len(name) == 6 and name.lower() == "number":
+                found = value
+    return found
 
 
 def _check_one(text: str, home: str, international: bool) -> Checked:
