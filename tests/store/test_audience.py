@@ -117,11 +117,19 @@ def test_a_new_list_that_breaks_off_is_never_seen(database_url: str) -> None:
             lists, account = await lists_for(made, breaking)
             with pytest.raises(StoreUnavailable):
                 await lists.create(account, "x", some(3 * PIECE))
-            assert await lists.overview(account) == []
-            (hidden,) = await lists.overview(account, deleted=True)
-            with pytest.raises(ApiError):
-                await lists.description(account, hidden.id)
             assert breaking.lanes[:3] == [Lane.BULK] * min(at, 3)
+            assert await lists.overview(account, deleted=True) == []
+            ((hidden,),) = await made.rows(f"SELECT id FROM list WHERE account_id = {account.id}")
+            for refused in (
+                lists.description(account, hidden),
+                lists.require(account, [hidden]),
+                lists.append(account, hidden, some(1)),
+                lists.remove(account, hidden, some(1)),
+                lists.delete(account, hidden),
+            ):
+                with pytest.raises(ApiError) as raised:
+                    await refused
+                assert raised.value.code is NO_LIST
         assert await agrees(made)
 
     run(database_url, check)
@@ -228,5 +236,112 @@ def test_a_page_is_found_by_its_key(database_url: str) -> None:
 
                 plan = " ".join(await made.write(explain))
                 assert "SEARCH list_number USING PRIMARY KEY (account_id=? AND list_id=? AND number" in plan
+
+    run(database_url, check)
+
+
+async def swept(made: World) -> int:
+    """Drops what was given up; how many transactions that took."""
+    count = 0
+    while await made.write(rows.drop_piece, Lane.BULK):
+        count += 1
+        assert await agrees(made)
+    return count
+
+
+def test_a_half_made_list_is_swept_piece_by_piece(database_url: str) -> None:
+    async def check(made: World) -> None:
+        whole, account = await lists_for(made)
+        kept = await whole.create(account, "kept", some(2 * PIECE))
+        gone = await whole.create(account, "gone", some(3))
+        await whole.delete(account, gone)
+        breaking = Audience(Breaking(made.database, 4, StoreUnavailable("away")), made.ids, made.clock)  # type: ignore[arg-type]
+        with pytest.raises(StoreUnavailable):
+            await breaking.create(account, "x", some(5 * PIECE))
+        # As long as it may still go on, it is left alone.
+        assert await made.write(lambda tx: rows.give_up(tx, made.clock.now_ms())) == 0
+        assert await swept(made) == 0
+        assert await made.write(lambda tx: rows.give_up(tx, made.clock.now_ms() + 1)) == 1
+        assert await swept(made) == 4
+        assert {row[0] for row in await made.rows("SELECT id FROM list")} == {kept, gone}
+        assert {row[0] for row in await made.rows("SELECT DISTINCT list_id FROM list_number")} == {kept, gone}
+        assert await numbers_of(whole, account, kept) == list(some(2 * PIECE))
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_list_that_was_given_up_is_neither_filled_nor_shown(database_url: str, at: int) -> None:
+    async def check(made: World) -> None:
+        class GivenUp(Breaking):
+            async def write(self, operation: Any, lane: Lane = Lane.API) -> Any:
+                if len(self.lanes) == at - 1:
+                    await made.write(lambda tx: rows.give_up(tx, made.clock.now_ms() + 1))
+                return await super().write(operation, lane)
+
+        slow = GivenUp(made.database, 0, Exception())
+        lists, account = await lists_for(made, slow)
+        with pytest.raises(StoreUnavailable):
+            await lists.create(account, "x", some(2 * PIECE))
+        assert await swept(made) > 0
+        assert await made.rows("SELECT id FROM list") == await made.rows("SELECT number FROM list_number") == []
+
+    run(database_url, check)
+
+
+def test_each_piece_shows_that_its_list_is_alive(database_url: str) -> None:
+    """However long the whole takes, a list that goes on is never given up."""
+
+    async def check(made: World) -> None:
+        class Slow(Breaking):
+            async def write(self, operation: Any, lane: Lane = Lane.API) -> Any:
+                assert await made.write(lambda tx: rows.give_up(tx, made.clock.now_ms() - 60_000)) == 0
+                made.clock.advance(50)
+                return await super().write(operation, lane)
+
+        lists, account = await lists_for(made, Slow(made.database, 0, Exception()))
+        list_id = await lists.create(account, "x", some(6 * PIECE))
+        assert await numbers_of(lists, account, list_id) == list(some(6 * PIECE))
+
+    run(database_url, check)
+
+
+def test_appends_removes_and_deletes_of_one_list_at_once(database_url: str) -> None:
+    """Large and small ones go through one another; counts stay right, and after the delete nothing changes."""
+
+    async def check(made: World) -> None:
+        lists, account = await lists_for(made)
+        list_id = await lists.create(account, "x", some(0))
+        large = 2 * PIECE + 1
+        added = await asyncio.gather(*(lists.append(account, list_id, some(large, FIRST + at)) for at in range(4)))
+        assert sum(added) == large + 3
+        both = await asyncio.gather(
+            *(lists.append(account, list_id, some(large, FIRST + 100 + at)) for at in range(3)),
+            *(lists.remove(account, list_id, some(large, FIRST + at)) for at in range(3)),
+            *(lists.append(account, list_id, some(10, FIRST + at)) for at in range(10)),
+            *(lists.remove(account, list_id, some(10, FIRST + at)) for at in range(10)),
+        )
+        taken = sum(both[3:6]) + sum(both[16:])
+        (view,) = await lists.overview(account)
+        assert view.count == sum(added) + sum(both[:3]) + sum(both[6:16]) - taken
+        assert await agrees(made)
+        ended = await asyncio.gather(
+            *(lists.append(account, list_id, some(large, FIRST + 20_000 + at)) for at in range(3)),
+            lists.delete(account, list_id),
+            *(lists.remove(account, list_id, some(large, FIRST + at)) for at in range(3)),
+            lists.delete(account, list_id),
+            return_exceptions=True,
+        )
+        refused = [answer for answer in ended if isinstance(answer, BaseException)]
+        assert all(isinstance(error, ApiError) and error.code is NO_LIST for error in refused)
+        assert refused
+        assert ended[3] is ended[7] is None
+        before = await lists.overview(account, deleted=True)
+        assert await lists.overview(account) == []
+        for change in (lists.append, lists.remove):
+            with pytest.raises(ApiError):
+                await change(account, list_id, some(5))
+        assert await lists.overview(account, deleted=True) == before
+        assert await agrees(made)
 
     run(database_url, check)

@@ -98,11 +98,15 @@ class Audience:
         try:
             await self._database.write(add, Lane.API if whole else Lane.BULK)
             if not whole:
-                await self._in_pieces(rows.fill, account, list_id, numbers[PIECE:])
+                await self._in_pieces(self._fill, account, list_id, numbers[PIECE:])
                 await self._database.write(lambda tx: rows.show(tx, account.id, list_id))
         except CommitUnknown:
             await self._look_up(account, list_id)
         return list_id
+
+    async def _fill(self, tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) -> int:
+        await rows.fill(tx, account_id, list_id, numbers, self._clock.now_ms())
+        return len(numbers)
 
     async def append(self, account: Account, list_id: int, numbers: array[int]) -> int:
         """Adds numbers to a list; how many were not in it. -940."""

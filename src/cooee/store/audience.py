@@ -1,13 +1,14 @@
 """Stored lists of numbers: operations on their rows. Each runs inside the caller's transaction.
 
-A list that is unknown, another account's or deleted is one and the same here: ApiError -940 (wire contract §8).
+A list that is unknown, another account's, deleted or not whole yet is one and the same here: ApiError -940 (wire
+contract §8).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cooee.model.errors import NO_LIST, ApiError
+from cooee.model.errors import NO_LIST, ApiError, StoreUnavailable
 from cooee.store.database import Row, Tx
 
 PAGE = 5000
@@ -44,19 +45,54 @@ async def page(tx: Tx, account_id: int, list_id: int, after: int) -> list[int]:
 async def add(
     tx: Tx, account_id: int, list_id: int, text: str, numbers: Sequence[int], *, now: int, whole: bool
 ) -> None:
-    """A new list with its first numbers. Unless it is `whole` with these, it is hidden until `show`."""
+    """A new list with its first numbers. Unless it is `whole` with these, nobody sees it until `show`."""
     await tx.run(
         "add_list",
         account_id=account_id,
         id=list_id,
         description=text,
         now=now,
-        deleted_at=None if whole else now,
+        filling_at=None if whole else now,
     )
-    await fill(tx, account_id, list_id, numbers)
+    await _insert(tx, account_id, list_id, numbers)
 
 
-async def fill(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) -> int:
+async def fill(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int], now: int) -> None:
+    """The next numbers of a list that is not whole yet. StoreUnavailable when it was given up meanwhile."""
+    await _go_on(tx, account_id, list_id, now)
+    await _insert(tx, account_id, list_id, numbers)
+
+
+async def show(tx: Tx, account_id: int, list_id: int) -> None:
+    """A list that was filled piece by piece is whole now. StoreUnavailable when it was given up meanwhile."""
+    await _go_on(tx, account_id, list_id, None)
+
+
+async def _go_on(tx: Tx, account_id: int, list_id: int, now: int | None) -> None:
+    if not await tx.run("go_on_filling", account_id=account_id, id=list_id, now=now):
+        raise StoreUnavailable("the list was not filled in time")
+
+
+async def give_up(tx: Tx, before: int) -> int:
+    """Lists whose newest piece came before `before` (UTC ms) will never be whole; how many."""
+    return await tx.run("give_up_filling", before=before)
+
+
+async def drop_piece(tx: Tx) -> bool:
+    """Removes a piece of a list that was given up; False when there is none."""
+    row = await tx.one("given_up")
+    if row is None:
+        return False
+    account_id, list_id = row
+    dropped = await tx.run("drop_list_piece", account_id=account_id, id=list_id, limit=PIECE)
+    if dropped:
+        await tx.run("count_list", account_id=account_id, id=list_id, change=-dropped)
+    if dropped < PIECE:
+        await tx.run("drop_list", account_id=account_id, id=list_id)
+    return True
+
+
+async def _insert(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) -> int:
     """Adds numbers to a list that the caller has made or locked; how many were new."""
     rows = [(number,) for number in numbers]
     added = await tx.many("add_list_numbers", rows, account_id=account_id, id=list_id)
@@ -65,15 +101,10 @@ async def fill(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) ->
     return added
 
 
-async def show(tx: Tx, account_id: int, list_id: int) -> None:
-    """A list that was filled piece by piece is whole now."""
-    await tx.run("set_list_deleted", account_id=account_id, id=list_id, deleted_at=None)
-
-
 async def append(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) -> int:
     """Adds numbers; how many were not in the list. ApiError -940."""
     await _lock(tx, account_id, list_id)
-    return await fill(tx, account_id, list_id, numbers)
+    return await _insert(tx, account_id, list_id, numbers)
 
 
 async def remove(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) -> int:
