@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from array import array
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -433,3 +435,66 @@ def test_a_refused_append_of_a_list_leaves_nothing(server: Server) -> None:
     assert client.create(**waiting, CrmIds=[list_id, GONE], Destinations=...).code == -940
     assert groups(client)[0]["ActiveCampaign"] == server.counted("campaign_list", client.account) == 0
     assert client.credits == 1
+
+
+def recipients_of(server: Server, campaign: int) -> list[int]:
+    """Every recipient that a campaign has, over all its batches."""
+
+    async def operation(tx: Any) -> list[int]:
+        sql = f"SELECT numbers FROM batch WHERE campaign_id = {campaign}"
+        rows = list(tx.connection.execute(sql)) if tx.engine == "sqlite" else await tx.connection.fetch(sql)
+        found = array("q")
+        for row in rows:
+            found.frombytes(row[0])
+        return list(found)
+
+    return server.run(server.database.read(operation))
+
+
+@pytest.mark.parametrize("reference", [None, "r"])
+def test_campaigns_from_a_list_that_is_being_changed(server: Server, reference: str | None) -> None:
+    """Whoever is in the list all the time is a recipient, once; what is charged is who is sent to."""
+    client = server.account(credits=10**6)
+    stays = [61400000000 + n for n in range(PAGE + 100)]
+    comes = [61410000000 + n for n in range(3 * PIECE)]
+    goes = [61390000000 + n for n in range(PAGE)]
+    list_id = made(client, ",".join(map(str, [*stays, *goes])))
+    records = [{"Number": ",".join(map(str, comes))}]
+    body: dict[str, Any] = {"CrmIds": [list_id], "Destinations": ..., "TimeScheduled": "203708301300"}
+    with ThreadPoolExecutor(8) as pool:
+        changes = [
+            pool.submit(crm, client, "append", CrmId=list_id, Records=records),
+            pool.submit(crm, client, "remove", CrmId=list_id, Records=[{"Number": ",".join(map(str, goes))}]),
+        ]
+        creates = [pool.submit(client.create, **body, Reference=reference) for _ in range(4)]
+        changes.append(pool.submit(crm, client, "append", CrmId=list_id, Records=records))
+        answers = [each.result().json for each in creates]
+        assert [each.result().code for each in changes] == [0, 0, 0]
+    charged = 0
+    for campaign in {answer["CampaignId"] for answer in answers}:
+        found = recipients_of(server, campaign)
+        assert len(found) == len(set(found))
+        assert set(stays) <= set(found) <= {*stays, *comes, *goes}
+        assert len(found) == sum(answer["Messages"] for answer in answers if answer["CampaignId"] == campaign)
+        charged += len(found)
+    assert client.credits == 10**6 - charged
+    assert len({answer["CampaignId"] for answer in answers}) == (1 if reference else 4)
+    assert [group["Count"] for group in groups(client)] == [len(stays) + len(comes)]
+    assert inside(client, list_id) == [str(number) for number in [*stays, *comes]]
+
+
+def test_a_list_deleted_while_campaigns_are_made_from_it(server: Server) -> None:
+    """Each is whole, or refused for want of the list."""
+    client = server.account(credits=10**6)
+    numbers = [61400000000 + n for n in range(2 * PAGE)]
+    list_id = made(client, ",".join(map(str, numbers)))
+    with ThreadPoolExecutor(8) as pool:
+        creates = [pool.submit(client.create, CrmIds=[list_id], Destinations=...) for _ in range(4)]
+        gone = pool.submit(crm, client, "delete", CrmId=list_id)
+        creates += [pool.submit(client.create, CrmIds=[list_id], Destinations=...) for _ in range(4)]
+        answers = [each.result().json for each in creates]
+        assert gone.result().code == 0
+    accepted = [answer for answer in answers if answer["Code"] == 0]
+    assert {answer["Code"] for answer in answers} <= {0, -940}
+    assert {answer["Messages"] for answer in accepted} <= {2 * PAGE}
+    assert client.credits == 10**6 - 2 * PAGE * len(accepted)
