@@ -124,10 +124,10 @@ class Recipients:
         small = True
         async for page in pages:
             if len(page) <= AT_ONCE:
-                _add_canonical(numbers, page)
+                numbers.add_canonical(page)
             else:
                 small = False
-                await self.aside(lambda page=page: _add_canonical(numbers, page))  # type: ignore[misc]
+                await self.aside(lambda page=page: numbers.add_canonical(page))  # type: ignore[misc]
         small = small and not isinstance(given, memoryview)
         return numbers.result() if small else await self.aside(numbers.result)
 
@@ -170,11 +170,6 @@ def _add_json(numbers: NumberCheck, raw: memoryview, decode: Decode) -> None:
             if isinstance(items, list):
                 numbers.add(items)
         _give_way()
-
-
-def _add_canonical(numbers: NumberCheck, page: Sequence[int]) -> None:
-    """With a plus, since bare digits may be read as a local form."""
-    numbers.add([f"+{number}" for number in page])
 
 
 def _number_of(record: object) -> object:
