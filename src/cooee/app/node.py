@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from cooee.app import simulator
+from cooee.app import console, simulator
 from cooee.app.filelock import FileLock
 from cooee.app.http import OneWrite
 from cooee.carriers.smpp import SmppCarrier
@@ -143,7 +143,7 @@ class Node:
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
         campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
-        await self._serve(sock, campaigns, Audience(database, ids, self.clock))
+        await self._serve(sock, campaigns, Audience(database, ids, self.clock), ids)
         gc.collect()
         gc.freeze()
         # Requests make many short-lived objects; looking for cycles among them each 700 allocations finds none.
@@ -156,12 +156,24 @@ class Node:
         if self._engine is not None:
             self._engine.wake(deals)
 
-    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience, ids: Ids) -> None:
         settings = self.settings
         app: Any
         if settings.role == "engine":
             app = HealthOnly(self._readiness, metrics=settings.metrics)
         else:
+            pages = None
+            if settings.console:
+                pages = console.make(
+                    settings,
+                    self.database,
+                    ids,
+                    self.clock,
+                    accounts=self.accounts,
+                    campaigns=campaigns,
+                    audience=audience,
+                    undo=self._undo,
+                )
             app = Api(
                 accounts=self.accounts,
                 campaigns=campaigns,
@@ -173,6 +185,7 @@ class Node:
                 ),
                 readiness=self._readiness,
                 metrics=settings.metrics,
+                console=pages,
             )
             self._undo.callback(app.close)
         config = uvicorn.Config(

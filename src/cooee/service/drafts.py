@@ -191,6 +191,7 @@ class Drafts:
                     recipients=Checked(numbers, body.invalid, body.duplicates, body.international),
                     idempotency_key=draft.send_key,
                     body_digest=digest,
+                    lists=body.lists,
                 ),
             )
         campaign_id = created.campaign_id

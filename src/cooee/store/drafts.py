@@ -26,6 +26,16 @@ class DraftRow:
     campaign_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """An uploaded file; `size` in octets, `created_at` UTC ms, `progress` JSON once its import has begun."""
+
+    name: str
+    size: int
+    created_at: int
+    progress: str | None
+
+
 def pieces(numbers: array[int]) -> list[tuple[int, bytes]]:
     """Numbers as the rows that hold them."""
     packed = memoryview(numbers).cast("B")
@@ -103,10 +113,20 @@ async def add_upload_piece(tx: Tx, account_id: int, upload_id: int, no: int, bod
     await tx.run("add_upload_piece", account_id=account_id, id=upload_id, no=no, body=body)
 
 
-async def find_upload(tx: Tx, account_id: int, upload_id: int) -> tuple[str, int] | None:
-    """Name and size of a file of this account, or None."""
+async def find_upload(tx: Tx, account_id: int, upload_id: int) -> UploadRow | None:
+    """A file of this account, or None."""
     row = await tx.one("find_upload", account_id=account_id, id=upload_id)
-    return None if row is None else (str(row[0]), int(row[1]))
+    return None if row is None else UploadRow(*row)
+
+
+async def begin_upload(tx: Tx, account_id: int, upload_id: int, progress: str) -> bool:
+    """Says that its import begins; False when it had begun already."""
+    return await tx.run("begin_upload", account_id=account_id, id=upload_id, progress=progress) == 1
+
+
+async def set_upload(tx: Tx, account_id: int, upload_id: int, progress: str) -> None:
+    """How far its import is."""
+    await tx.run("set_upload", account_id=account_id, id=upload_id, progress=progress)
 
 
 async def upload_piece(tx: Tx, account_id: int, upload_id: int, no: int) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -109,6 +109,7 @@ def find_resource(path: str) -> Resource | None:
 class Api:
     """The ASGI application of the REST API, with /healthz, /readyz and /metrics.
 
+    `console` answers every other path, if there is one.
     `readiness` tells whether this process does its work, and the reasons if not.
     """
 
@@ -123,7 +124,9 @@ class Api:
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: bool = True,
+        console: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
     ) -> None:
+        self._console = console
         self._recipients = Recipients()
         self._services = Services(accounts, campaigns, reports, audience, self._recipients, clock)
         self._authenticate = accounts.authenticate
@@ -148,6 +151,8 @@ class Api:
                 refusal = refusal_of(ApiError(NO_RESOURCE), 200)
                 self._count("none", refusal.code)
                 await send_bytes(send, refusal.status, refusal.body)
+            elif self._console is not None and path not in health.PATHS:
+                await self._console(scope, receive, send)
             else:
                 await self._pages.answer(scope["method"], path, send)
         elif kind == "lifespan":

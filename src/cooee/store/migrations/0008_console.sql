@@ -42,13 +42,15 @@ CREATE TABLE draft_numbers (
     PRIMARY KEY (account_id, draft_id, no)
 );
 
--- A file that somebody uploaded and has yet to say which column to take; it goes after a day.
+-- A file that somebody uploaded for a list: kept until they say which column to take, and then while its import goes
+-- on, whose progress any node can show. It goes after a day.
 CREATE TABLE upload (
     account_id BIGINT NOT NULL,
     id         BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     name       TEXT NOT NULL,
     size       BIGINT NOT NULL,
+    progress   TEXT,                                -- JSON; NULL while nothing was begun
     PRIMARY KEY (account_id, id)
 );
 CREATE INDEX upload_created ON upload (created_at);

@@ -41,7 +41,14 @@ INSERT INTO upload (account_id, id, created_at, name, size) VALUES (:account_id,
 INSERT INTO upload_piece (account_id, upload_id, no, body) VALUES (:account_id, :id, :no, :body);
 
 -- name: find_upload
-SELECT name, size FROM upload WHERE account_id = :account_id AND id = :id;
+SELECT name, size, created_at, progress FROM upload WHERE account_id = :account_id AND id = :id;
+
+-- name: begin_upload
+-- Whoever asks first does it.
+UPDATE upload SET progress = :progress WHERE account_id = :account_id AND id = :id AND progress IS NULL;
+
+-- name: set_upload
+UPDATE upload SET progress = :progress WHERE account_id = :account_id AND id = :id;
 
 -- name: upload_piece
 SELECT body FROM upload_piece WHERE account_id = :account_id AND upload_id = :id AND no = :no;

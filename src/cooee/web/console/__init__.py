@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cooee.model.clock import Clock
     from cooee.service.accounts import Accounts
+    from cooee.service.audience import Audience
     from cooee.service.campaigns import Campaigns
     from cooee.service.drafts import Drafts
     from cooee.service.history import History
+    from cooee.service.imports import Imports
     from cooee.service.operators import Operators
     from cooee.service.recipients import Recipients
     from cooee.service.sessions import Sessions
@@ -33,9 +35,11 @@ class ConsoleServices:
     """What pages call."""
 
     accounts: Accounts
+    audience: Audience
     campaigns: Campaigns
     drafts: Drafts
     history: History
+    imports: Imports
     operators: Operators
     recipients: Recipients
     sessions: Sessions

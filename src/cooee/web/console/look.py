@@ -68,7 +68,7 @@ class Look:
                 "csrf_field": Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, token),
                 "notice": self._notices.get(visit.query("done")),
                 "now": now,
-                "when": lambda ms: when(ms, now, visit.zone),
+                "when": lambda ms, seconds=False: when(ms, now, visit.zone, seconds=seconds),
                 **values,
             }
         )
@@ -111,20 +111,17 @@ def msisdn(value: int | str) -> Markup:
     return Markup('<span class="msisdn">{}</span>').format(inner)
 
 
-def _date(then: datetime, today: datetime) -> str:
+def _date(then: datetime, today: datetime, form: str) -> str:
     days = (today.date() - then.date()).days
-    if days == 0:
-        return f"{then:%H:%M} today"
-    if days == 1:
-        return f"{then:%H:%M} yesterday"
-    if days == -1:
-        return f"{then:%H:%M} tomorrow"
-    if then.year == today.year:
-        return f"{then.day} {then:%b %H:%M}"
-    return f"{then.day} {then:%b %Y %H:%M}"
+    if days in _NEAR:
+        return f"{then:{form}} {_NEAR[days]}"
+    return f"{then.day} {then:%b}{'' if then.year == today.year else f' {then.year}'} {then:{form}}"
 
 
-def when(ms: int | None, now: int, where: ZoneInfo) -> Markup:
+_NEAR = {0: "today", 1: "yesterday", -1: "tomorrow"}
+
+
+def when(ms: int | None, now: int, where: ZoneInfo, *, seconds: bool = False) -> Markup:
     """A time as people say it, with the exact one and its zone on hover; a dash for None."""
     if ms is None:
         return Markup("–")
@@ -132,7 +129,7 @@ def when(ms: int | None, now: int, where: ZoneInfo) -> Markup:
     exact = f"{local:%Y-%m-%d %H:%M:%S} {where.key}"
     stamp = (ms_to_local(ms, None).replace(tzinfo=UTC)).isoformat()
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        stamp, exact, _date(local, ms_to_local(now, where))
+        stamp, exact, _date(local, ms_to_local(now, where), "%H:%M:%S" if seconds else "%H:%M")
     )
 
 

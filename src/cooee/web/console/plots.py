@@ -20,6 +20,7 @@ class Series:
     key: str
     label: str
     values: Sequence[int]
+    bars: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,6 @@ class Plot:
     names: Sequence[str]
     series: Sequence[Series]
     zone: str
-    bars: bool = False
     closed: Sequence[tuple[int, int]] = ()
 
     @property
@@ -40,9 +40,11 @@ class Plot:
             "x": [moment // SECOND for moment in self.at],
             "names": list(self.names),
             "zone": self.zone,
-            "bars": self.bars,
             "closed": [(start // SECOND, end // SECOND) for start, end in self.closed],
-            "series": [{"key": each.key, "label": each.label, "y": list(each.values)} for each in self.series],
+            "series": [
+                {"key": each.key, "label": each.label, "bars": each.bars, "y": list(each.values)}
+                for each in self.series
+            ],
         }
         text = msgspec.json.encode(data).decode().replace("<", "\\u003c").replace("&", "\\u0026")
         return Markup(text)  # noqa: S704 (numbers and our own words, escaped above)

@@ -14,6 +14,7 @@ from cooee.web.console.pages import (
     compose,
     credits,
     door,
+    lists,
     operator_home,
     overview,
     recipients,
@@ -29,6 +30,7 @@ MODULES: tuple[Any, ...] = (
     campaigns,
     campaign_edit,
     recipients,
+    lists,
     credits,
     settings,
 )

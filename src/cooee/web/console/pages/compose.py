@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from cooee.model.clock import HOUR
-from cooee.model.errors import ConfigError
+from cooee.model.errors import ApiError, ConfigError
 from cooee.service.drafts import Draft, DraftBody
 from cooee.web.console.message_form import MessageForm, local_input, message_problem, read_form
 from cooee.web.console.preview import preview, with_twins
@@ -34,6 +34,7 @@ async def _page(
     copied: int | None = None,
     copied_recipients: int = 0,
     keeps: bool = True,
+    chosen: Sequence[int] = (),
     status: int = 200,
 ) -> Response:
     values: dict[str, Any] = {
@@ -44,6 +45,8 @@ async def _page(
         "copied": copied,
         "copied_recipients": copied_recipients,
         "keeps": keeps,
+        "chosen": chosen,
+        "lists": await visit.services.audience.overview(visit.account),
         "senders": await _senders(visit),
         "soonest": local_input(visit.services.clock.now_ms(), visit),
     }
@@ -72,7 +75,14 @@ async def show(visit: Visit) -> Response:
         line = campaign.line
         form = MessageForm(line.body, line.originator, at=form.at)
         return await _page(visit, form, copied=line.id, copied_recipients=line.messages, keeps=False)
-    return await _page(visit, form)
+    chosen = visit.key("list")
+    return await _page(visit, form, chosen=() if chosen is None else (chosen,))
+
+
+def _chosen(visit: Visit) -> tuple[int, ...]:
+    """The lists that are ticked."""
+    asked = [text for text in visit.texts("list") if text.isascii() and text.isdigit() and len(text) <= 16]
+    return tuple(dict.fromkeys(int(text) for text in asked))
 
 
 async def _kept(
@@ -107,7 +117,9 @@ async def rehearse(visit: Visit) -> Response:
     form = read_form(visit)
     pasted = visit.text("recipients")
     draft, copied, size, pages = await _kept(visit)
+    chosen = _chosen(visit)
     back: dict[str, Any] = {
+        "chosen": chosen,
         "pasted": pasted,
         "draft": draft,
         "copied": copied,
@@ -116,8 +128,16 @@ async def rehearse(visit: Visit) -> Response:
     }
     if form.problems:
         return await _page(visit, form, **back, status=400)
+    audience = visit.services.audience
+    kept_lists = draft.body.lists if draft is not None and pages else ()
     try:
+        for list_id in chosen:
+            name = await audience.description(visit.account, list_id)
+            pages.append((f"list {name}", audience.pages(visit.account, list_id)))
         given = await take(visit, pasted=pasted, pages=pages)
+    except ApiError:
+        form.problems["recipients"] = "One of the lists is not there any more."
+        return await _page(visit, form, **back, status=400)
     except ConfigError as error:
         form.problems["file"] = f"{str(error)[:1].upper()}{str(error)[1:]}."
         return await _page(visit, form, **back, status=400)
@@ -131,6 +151,7 @@ async def rehearse(visit: Visit) -> Response:
         reference=form.reference,
         due_at=form.due_at,
         sources=given.sources,
+        lists=tuple(dict.fromkeys((*kept_lists, *chosen))),
     )
     draft_id = await visit.services.drafts.create(visit.account, body, given.taken)
     if draft is not None:
@@ -174,6 +195,7 @@ async def fix(visit: Visit) -> Response:
         copied=copied,
         copied_recipients=size,
         keeps=bool(pages),
+        chosen=_chosen(visit),
     )
 
 

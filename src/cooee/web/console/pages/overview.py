@@ -34,7 +34,7 @@ async def overview(visit: Visit) -> Response:
         at=[tally.starts_at for tally in tallies],
         names=[f"{ms_to_local(tally.starts_at, visit.zone):%a %-d %b}" for tally in tallies],
         series=(
-            Series("handed_over", "Messages", [tally.messages for tally in tallies]),
+            Series("handed_over", "Messages", [tally.messages for tally in tallies], bars=True),
             Series("delivered", "Delivered", [tally.delivered for tally in tallies]),
             Series("failed", "Failed", [tally.failed for tally in tallies]),
         ),

@@ -49,6 +49,14 @@
     return value;
   }
 
+  function thin(color, share) {
+    const inside = color.match(/^(rgb|oklch)\((.*)\)$/);
+    if (!inside) return color;
+    return inside[1] === "rgb" ? `rgba(${inside[2]}, ${share})` : `oklch(${inside[2]} / ${share})`;
+  }
+
+  const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const moments = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 345600, 604800, 1209600, 2592000];
   const numbers = new Intl.NumberFormat("en");
   const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
@@ -65,6 +73,16 @@
     const sunk = resolved("--sunk");
     const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui" };
     const zoned = (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.zone);
+    const two = (value) => String(value).padStart(2, "0");
+    const tick = (seconds, step) => {
+      const date = zoned(seconds);
+      const day = `${date.getDate()} ${months[date.getMonth()]}`;
+      if (step >= 86400 || (step >= 3600 && date.getHours() === 0)) return day;
+      const time = `${two(date.getHours())}:${two(date.getMinutes())}`;
+      return step >= 60 ? time : `${time}:${two(date.getSeconds())}`;
+    };
+    const apart = data.x.length > 1 ? data.x[1] - data.x[0] : 86400;
+    const wide = data.series.some((series) => series.bars);
     const say = (index) => {
       const texts = data.series.map((series) => {
         const value = series.y[index];
@@ -98,19 +116,19 @@
       tzDate: zoned,
       legend: { show: false },
       cursor: { y: false, points: { size: 7 } },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
+      scales: { x: { time: true, range: (_, low, high) => (wide || low === high ? [low - apart * 0.6, high + apart * 0.6] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.1] } },
       axes: [
-        { ...axis, space: 70 },
+        { ...axis, space: 70, incrs: moments, values: (_, ticks, __, ___, step) => ticks.map((at) => tick(at, step)) },
         { ...axis, size: 52, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6], values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
       ],
       series: [
         {},
         ...data.series.map((series) => {
           const stroke = resolved(colours[series.key]);
-          const bars = data.bars ? { paths: uPlot.paths.bars({ size: [0.7, 40], align: 1 }) } : {};
-          const faint = stroke.replace(/^rgb\(/, "rgba(").replace(/\)$/, data.bars ? ", 0.85)" : ", 0.10)");
-          const soft = stroke.startsWith("rgb") ? faint : stroke;
-          return { label: series.label, stroke, width: data.bars ? 0 : 2, fill: data.bars ? stroke : (stroke.startsWith("rgb") ? soft : undefined), points: { show: data.x.length < 3 }, ...bars };
+          if (series.bars) {
+            return { label: series.label, stroke, width: 0, fill: thin(stroke, 0.35), points: { show: false }, paths: uPlot.paths.bars({ size: [0.6, 48] }) };
+          }
+          return { label: series.label, stroke, width: 2, fill: wide ? undefined : thin(stroke, 0.12), points: { show: data.x.length < 32, size: 5, fill: stroke } };
         }),
       ],
       hooks: {

@@ -1,0 +1,67 @@
+"""Builds the web console of a node, and what only its pages need."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from cooee.config import Settings
+from cooee.model.clock import MINUTE, SECOND, Clock
+from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
+from cooee.service.campaigns import Campaigns
+from cooee.service.drafts import Drafts
+from cooee.service.history import History
+from cooee.service.imports import Imports
+from cooee.service.operators import Operators
+from cooee.service.recipients import Recipients
+from cooee.service.sessions import Sessions
+from cooee.service.stories import Stories
+from cooee.store.database import Database
+from cooee.store.ids import Ids
+from cooee.web.console import Console, ConsoleServices, ConsoleSettings
+
+
+def make(
+    settings: Settings,
+    database: Database,
+    ids: Ids,
+    clock: Clock,
+    *,
+    accounts: Accounts,
+    campaigns: Campaigns,
+    audience: Audience,
+    undo: AsyncExitStack,
+) -> Console:
+    """The console; `undo` ends what it started."""
+    recipients = Recipients()
+    undo.callback(recipients.close)
+    history = History(database, clock)
+    undo.push_async_callback(history.close)
+    imports = Imports(database, ids, clock, audience, recipients)
+    undo.push_async_callback(imports.close)
+    services = ConsoleServices(
+        accounts=accounts,
+        audience=audience,
+        campaigns=campaigns,
+        drafts=Drafts(database, ids, clock, campaigns),
+        history=history,
+        imports=imports,
+        operators=Operators(database, ids, clock, accounts),
+        recipients=recipients,
+        sessions=Sessions(
+            database,
+            clock,
+            idle_s=settings.session_idle_m * MINUTE / SECOND,
+            life_s=settings.session_h * 3600,
+        ),
+        stories=Stories(database),
+        clock=clock,
+    )
+    return Console(
+        services,
+        ConsoleSettings(
+            https=settings.console_https,
+            simulated=settings.simulate,
+            upload_limit=settings.body_limit_mb * 1024 * 1024,
+        ),
+    )
