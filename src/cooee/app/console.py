@@ -28,11 +28,12 @@ def make(
     clock: Clock,
     *,
     accounts: Accounts,
+    operators: Operators,
     campaigns: Campaigns,
     audience: Audience,
     undo: AsyncExitStack,
-) -> Console:
-    """The console; `undo` ends what it started."""
+) -> tuple[Console, ConsoleServices]:
+    """The console and what its pages call; `undo` ends what it started."""
     recipients = Recipients()
     undo.callback(recipients.close)
     history = History(database, clock)
@@ -46,7 +47,7 @@ def make(
         drafts=Drafts(database, ids, clock, campaigns),
         history=history,
         imports=imports,
-        operators=Operators(database, ids, clock, accounts),
+        operators=operators,
         recipients=recipients,
         sessions=Sessions(
             database,
@@ -57,7 +58,7 @@ def make(
         stories=Stories(database),
         clock=clock,
     )
-    return Console(
+    made = Console(
         services,
         ConsoleSettings(
             https=settings.console_https,
@@ -65,3 +66,4 @@ def make(
             upload_limit=settings.body_limit_mb * 1024 * 1024,
         ),
     )
+    return made, services

@@ -26,6 +26,7 @@ from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
+from cooee.service.operators import Operators
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
@@ -36,6 +37,7 @@ from cooee.store.refs import load_memory
 from cooee.store.secrets import key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
 from cooee.web.api import Api, ApiSettings
+from cooee.web.console import ConsoleServices
 from cooee.web.health import HealthOnly
 
 log = structlog.get_logger()
@@ -84,6 +86,8 @@ class Node:
         self._engine: Engine | None = None
         self.port = 0
         self.accounts: Accounts
+        self.operators: Operators
+        self.console_services: ConsoleServices | None = None
         self.database: Database
 
     async def start(self) -> None:
@@ -118,6 +122,7 @@ class Node:
         carriers = Carriers(database, ids, self.clock, secrets)
         self.accounts = Accounts(database, ids, self.clock)
         self._undo.callback(self.accounts.close)
+        self.operators = Operators(database, ids, self.clock, self.accounts)
         if settings.simulate:
             self.smsc = await simulator.start(carriers, self.clock, self._smsc_config)
             self._undo.push_async_callback(self.smsc.stop)
@@ -164,12 +169,13 @@ class Node:
         else:
             pages = None
             if settings.console:
-                pages = console.make(
+                pages, self.console_services = console.make(
                     settings,
                     self.database,
                     ids,
                     self.clock,
                     accounts=self.accounts,
+                    operators=self.operators,
                     campaigns=campaigns,
                     audience=audience,
                     undo=self._undo,

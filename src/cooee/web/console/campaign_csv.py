@@ -8,7 +8,8 @@ import io
 from collections.abc import AsyncIterator, Sequence
 from zoneinfo import ZoneInfo
 
-from cooee.model.clock import ms_to_local
+from cooee.model.clock import SECOND, ms_to_local
+from cooee.model.message import MessageState
 from cooee.service.history import CampaignFull, RecipientRow
 from cooee.service.stories import code_words
 from cooee.web.console.visit import Visit
@@ -17,6 +18,7 @@ COLUMNS = (
     "number", "state", "code", "meaning", "attempts", "segments", "credits", "carrier", "first_tried", "changed",
     "carrier_said",
 )  # fmt: skip
+_WORDS = {state: state.name.lower() for state in MessageState}
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -30,18 +32,37 @@ async def export_rows(visit: Visit, campaign: CampaignFull) -> AsyncIterator[byt
     where = visit.zone
     heads = [f"{name} ({where.key})" if name in ("first_tried", "changed") else name for name in COLUMNS]
     yield _lines([heads])
+    times = _Times(where)
     async for page in visit.services.history.everybody(visit.account, campaign):
-        yield await asyncio.to_thread(_encode, page, campaign.line.segments, where)
+        yield await asyncio.to_thread(_encode, page, campaign.line.segments, times)
 
 
-def _encode(page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: int, where: ZoneInfo) -> bytes:
+class _Times:
+    """Local times; receipts come many a second, so that a second's text is written once."""
+
+    def __init__(self, where: ZoneInfo) -> None:
+        self._where = where
+        self._known: dict[int, str] = {}
+
+    def __call__(self, ms: int) -> str:
+        second = ms // SECOND
+        text = self._known.get(second)
+        if text is None:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            text = self._known[second] = ms_to_local(ms, self._where).isoformat(sep=" ")
+        return text
+
+
+def _encode(page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: int, times: _Times) -> bytes:
     out: list[Sequence[object]] = []
+    failures = (MessageState.FAILED, MessageState.RETRYING)
     for row in page:
         if isinstance(row, tuple):
             out.append((row[0], row[1], "", "", 0, segments, segments, "", "", "", ""))
             continue
-        state = row.state.name.lower()
-        code = row.code if state in ("failed", "retrying") else ""
+        state = _WORDS[row.state]
+        code = row.code if row.state in failures else ""
         out.append(
             (
                 row.destination,
@@ -52,8 +73,8 @@ def _encode(page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: 
                 row.parts,
                 row.credits,
                 plain_cell(row.carrier or ""),
-                ms_to_local(row.first_at, where).isoformat(sep=" "),
-                ms_to_local(row.changed_at, where).isoformat(sep=" "),
+                times(row.first_at),
+                times(row.changed_at),
                 plain_cell(row.detail or ""),
             )
         )

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cooee.model.account import Account
-from cooee.model.clock import DAY, MINUTE, local_to_ms, ms_to_local
+from cooee.model.clock import MINUTE, local_to_ms, ms_to_local
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, segment, utf16_length
 from cooee.web.console.visit import Visit
 
 MAX_MESSAGE = 2000
 MAX_REFERENCE = 255
-FARTHEST_MS = 3 * 366 * DAY
 
 
 @dataclass(slots=True)
@@ -70,8 +69,6 @@ def _due(visit: Visit, form: MessageForm) -> int | None:
     now = visit.services.clock.now_ms()
     if due < now - MINUTE:
         form.problems["at"] = f"That time has passed: it is {ms_to_local(now, visit.zone):%H:%M} there now."
-    elif due > now + FARTHEST_MS:
-        form.problems["at"] = "That is too far ahead."
     return due
 
 

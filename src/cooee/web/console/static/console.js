@@ -113,6 +113,7 @@
     const plot = new uPlot({
       width: canvas.clientWidth,
       height: 220,
+      padding: [10, 28, 0, 0],
       tzDate: zoned,
       legend: { show: false },
       cursor: { y: false, points: { size: 7 } },
