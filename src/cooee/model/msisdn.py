@@ -6,7 +6,7 @@ reads what people write, `numbercheck` does both for whole lists.
 
 from cooee.model.numbercheck import Checked, NumberCheck, split_json_array
 from cooee.model.numberform import parse
-from cooee.model.numberplan import country_calling_code, country_of, is_home, is_mobile
+from cooee.model.numberplan import country_calling_code, country_of, is_home, is_in, is_mobile
 
 __all__ = [
     "Checked",
@@ -14,6 +14,7 @@ __all__ = [
     "country_calling_code",
     "country_of",
     "is_home",
+    "is_in",
     "is_mobile",
     "parse",
     "split_json_array",
