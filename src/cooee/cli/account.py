@@ -66,10 +66,10 @@ def _sending(command: Command) -> Command:
                      "approved sender IDs only (cooee originator).  [default: any]"),
         click.option("--credit-limit", type=int, metavar="N", help="How far below zero the balance may go.  "
                      "[default: 0]"),
-        click.option("--daily-cap", metavar="N|none", callback=_amount, help="Credits that may be charged in one day of the account's "
-                     "time.  [default: none]"),
-        click.option("--low-balance", metavar="N|none", callback=_amount, help="Warn when the balance falls below this mark.  "
-                     "[default: none]"),
+        click.option("--daily-cap", metavar="N|none", callback=_amount, help="Credits that may be charged in one "
+                     "day of the account's time.  [default: none]"),
+        click.option("--low-balance", metavar="N|none", callback=_amount, help="Warn when the balance falls below "
+                     "this mark.  [default: none]"),
         click.option("--countries", metavar="AU,NZ|any", help="Send to numbers of these countries only.  "
                      "[default: any]"),
         click.option("--number-check", type=click.Choice(["plan", "shape"]), help="Take numbers that can be "

@@ -45,13 +45,14 @@ def rate() -> None:
 def set_rate(settings: Settings, country: str, credits_: int, account: str | None) -> None:
     """Set what a segment to COUNTRY costs: an ISO code, or 'other' for all without a rate of their own.
 
-    An account's rate for a country goes before everybody's for it; both go before a rate for 'other'. What was
-    charged before stays as it is.
+    With a rate for 'other', set one for the home country too: else it is one of them. An account's rate for a
+    country goes before everybody's for it; both go before a rate for 'other'. What was charged before stays as it
+    is.
 
     \b
     Examples:
       cooee rate set NZ 3
-      cooee rate set other 5
+      cooee rate set AU 1 && cooee rate set other 5
       cooee rate set NZ 2 --account acme
     """
 
