@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from cooee.model.account import Account
 from cooee.model.msisdn import Checked, NumberCheck, is_home, is_in, is_mobile, parse, split_json_array
 from cooee.model.numbercheck import plain_home_mobile
@@ -29,8 +31,7 @@ CHUNK = 32 * 1024
 PAUSE_S = 0.0002
 
 
-@dataclass(frozen=True, slots=True)
-class CreateCampaign:
+class CreateCampaign(msgspec.Struct, frozen=True):
     """A create request that passed every check but the credits. `due_at` is UTC ms, None for at once."""
 
     message: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -25,8 +24,7 @@ PIECE = 100
 KEY_KEPT_MS = 24 * 3600 * 1000
 
 
-@dataclass(slots=True)
-class NewCampaign:
+class NewCampaign(msgspec.Struct):
     """A campaign that is complete but for its place in the database. Times are UTC ms."""
 
     account_id: int
@@ -55,12 +53,15 @@ class NewCampaign:
     """Where recipients cost more and less: (credits each, how many) of the stretches of `numbers`, in order."""
     day: int = 0
     """When the account's local day began, UTC ms: the daily cap counts by it."""
-    pieces: list[bytes] = field(default_factory=list)
+    pieces: list[bytes] = msgspec.field(default_factory=list)
     """The recipients of each batch."""
-    costs: list[int] = field(default_factory=list)
+    costs: list[int] = msgspec.field(default_factory=list)
     """What each recipient of a batch costs, where there are `prices`."""
 
     def __post_init__(self) -> None:
+        if 0 < len(self.numbers) <= BATCH_SIZE and not self.prices:
+            self.pieces = [self.numbers.tobytes()]
+            return
         packed = memoryview(self.numbers).cast("B")
         step = BATCH_SIZE * 8
         if not self.prices:
@@ -76,7 +77,7 @@ class NewCampaign:
     def without(self, present: Set[int]) -> NewCampaign:
         """The same for those who are not `present`, each at the price that it has here."""
         if not self.prices:
-            return replace(self, numbers=array("q", (n for n in self.numbers if n not in present)))
+            return msgspec.structs.replace(self, numbers=array("q", (n for n in self.numbers if n not in present)))
         numbers: array[int] = array("q")
         prices = []
         end = 0
@@ -85,7 +86,7 @@ class NewCampaign:
             left = array("q", (n for n in self.numbers[start:end] if n not in present))
             numbers += left
             prices.append((each, len(left)))
-        return replace(self, numbers=numbers, prices=tuple(prices))
+        return msgspec.structs.replace(self, numbers=numbers, prices=tuple(prices))
 
     @property
     def concat_ref(self) -> int:
@@ -109,8 +110,7 @@ class NewCampaign:
         return CampaignState.STARTING if self.carriers is None else CampaignState.RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """What create answers: recipients accepted, segments a message, credits taken."""
 
     campaign_id: int
