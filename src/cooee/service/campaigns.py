@@ -17,7 +17,7 @@ from cooee.model.clock import Clock, window_opens
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
 from cooee.service.appending import Appending
-from cooee.service.pricing import priced
+from cooee.service.pricing import Prices, priced
 from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.service.routing import Routes
 from cooee.store import acceptance, changes
@@ -146,7 +146,10 @@ class Campaigns:
         wake_at = self._wake_at(account, request.due_at, now)
         checked = request.recipients
         segments = request.segmented.count
-        numbers, credits_each, prices = await priced(account, checked.numbers, segments)
+        numbers, credits_each = checked.numbers, segments
+        prices: Prices = ()
+        if account.tariff is not None:
+            numbers, credits_each, prices = await priced(account.tariff, numbers, segments)
         small = len(numbers) <= acceptance.SMALL
         new = NewCampaign(
             account_id=account.id,
@@ -166,6 +169,7 @@ class Campaigns:
             digest=request.body_digest,
             prices=prices,
             day=account.day_starts(now),
+            lists=request.lists,
         )
         if small and wake_at is None:
             new.carriers = self._routes.deal(len(new.pieces))

@@ -6,7 +6,7 @@ import asyncio
 import select
 from array import array
 
-from cooee.model.account import Account
+from cooee.model.tariff import Tariff
 
 AT_ONCE = 500
 """Recipients up to which they are priced on the event loop (at most 2 ms)."""
@@ -16,14 +16,11 @@ Prices = tuple[tuple[int, int], ...]
 """(credits each, how many) of stretches."""
 
 
-async def priced(account: Account, numbers: array[int], segments: int) -> tuple[array[int], int, Prices]:
+async def priced(tariff: Tariff, numbers: array[int], segments: int) -> tuple[array[int], int, Prices]:
     """The sorted `numbers` put in the order of what they cost; what the first costs; and the prices.
 
     There are no prices where all cost the same.
     """
-    tariff = account.tariff
-    if tariff is None:
-        return numbers, segments, ()
     if len(numbers) <= AT_ONCE:
         stretches = tariff.split(numbers)
     else:
