@@ -334,6 +334,20 @@ def test_many_recipients_at_several_rates(server: Server) -> None:
     books(client)
 
 
+def test_stored_lists_cost_and_reach_the_same(server: Server) -> None:
+    client = server.account(allow_international=True, countries=("AU", "NZ"))
+    rate(client, "NZ", 3)
+    records = [{"Number": ",".join([*AU, *NZ, "447400123456"])}]
+    made = client.post("/api/crm", {"Action": "create", "Description": "All", "Records": records}).json
+    answer = client.create(Destinations=["61400123456", "61400123111"], CrmIds=[made["CrmId"]]).json
+    assert (answer["Messages"], answer["Credits"]) == (6, 4 + 2 * 3)
+    assert rows(
+        client, "SELECT dropped_duplicate, dropped_international FROM campaign WHERE account_id = {id}"
+    ) == [(1, 1)]
+    settings(client, countries=("AU",), allow_international=False)
+    assert client.create(Destinations=..., CrmIds=[made["CrmId"]]).json["Credits"] == 3
+
+
 # --- how much ----------------------------------------------------------------------------------------------
 
 

@@ -451,3 +451,29 @@ def test_what_is_sent_again_keeps_its_price(database_url: str) -> None:
         assert rows == [(1, 3), (2, 1)]
 
     run(database_url, check)
+
+
+def test_whatever_comes_back_comes_back_at_its_price(database_url: str) -> None:
+    """Washed, given up and deleted recipients of one campaign, each at the rate that it was charged at."""
+
+    async def check(made: World) -> None:
+        new = await made.new([HOME + 1, HOME + 2, ABROAD + 1, ABROAD + 2, ELSEWHERE + 1])
+        new.prices = ((1, 2), (3, 2), (7, 1))
+        new.__post_init__()
+        new.carriers = [made.carrier_id] * len(new.pieces)
+        await made.opt_out(ABROAD + 2)
+        (answer,) = await made.create(new)
+        assert not isinstance(answer, Exception)
+        assert answer.credits == 2 + 6 + 7
+        hands = {hand.claimed.credits_each: hand for hand in await made.claim(7, 4)}
+        # Home went out. Of the two abroad one was washed, the other is to be tried again.
+        await hands[1].accept([0, 1]).step(release=True)
+        assert await made.refunds() == [(3, "opted out")]
+        (at,) = {0, 1} - hands[3].answered
+        await hands[3].refuse(at).step(release=True)
+        await made.change("pause", new)
+        await made.change("delete", new)
+        assert await made.refunds() == [(3, "opted out"), (3 + 7, "campaign deleted")]
+        assert await made.credits() == 1_000_000 - 2
+
+    run(database_url, check)
