@@ -19,6 +19,7 @@ def test_the_commands_are_those_that_were_asked_for() -> None:
     asked = """serve migrate check demo smsc send pause
         account account.add account.set account.show account.list account.suspend account.unsuspend
         account.credit account.password
+        originator originator.add originator.remove originator.list rate rate.set rate.remove rate.list
         carrier carrier.add carrier.set carrier.list carrier.remove carrier.check carrier.pause carrier.resume
         campaign campaign.list campaign.show campaign.pause campaign.unpause campaign.delete
         message message.show uncertain uncertain.list uncertain.resend uncertain.fail"""
@@ -39,7 +40,7 @@ def test_commands_that_print_data_print_json_too() -> None:
     assert with_json == {
         "cooee account list", "cooee account show", "cooee campaign list", "cooee campaign show",
         "cooee carrier check", "cooee carrier list", "cooee check", "cooee message show", "cooee send",
-        "cooee uncertain list",
+        "cooee originator list", "cooee rate list", "cooee uncertain list",
     }  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def test_check_finds_a_balance_that_is_not_the_sum_of_its_ledger(shell: Shell) -
         database = await open_database(shell.database, SystemClock(), pool=2)
 
         async def work(tx: Tx) -> None:
-            await tx.one("charge", id=1001, amount=1, count=1)
+            await tx.one("charge", id=1001, amount=1, count=1, day=0)
 
         try:
             await database.write(work)

@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("cooee.cli.upkeep", "Apply the database migrations that are missing."),
     "check": ("cooee.cli.upkeep", "Verify configuration, database, key file, carriers and ledger sums."),
     "account": ("cooee.cli.account", "Add, change, credit and suspend accounts."),
+    "originator": ("cooee.cli.originator", "Approve sender IDs of accounts."),
+    "rate": ("cooee.cli.rate", "Set what a segment costs, by country."),
     "carrier": ("cooee.cli.carrier", "Add, change, check and pause carriers."),
     "campaign": ("cooee.cli.campaign", "List, show, pause and delete campaigns."),
     "message": ("cooee.cli.message", "Look one message up."),

@@ -94,6 +94,7 @@ async def _look_over(settings: Settings, report: Report) -> None:
             return
         secrets = await _key(database, settings, report)
         await _ledger(database, report)
+        await _accounts(database, report)
         await _carriers(database, secrets, report)
     except CooeeError as error:
         report.add("FAILED", "database", str(error))
@@ -141,6 +142,15 @@ async def _ledger(database: Database, report: Report) -> None:
         report.add("FAILED", "ledger", f"account {name} has {balance} credits, its ledger says {total}")
     if not rows:
         report.add("OK", "ledger", "every balance is the sum of its ledger")
+
+
+async def _accounts(database: Database, report: Report) -> None:
+    for (name,) in await database.read(lambda tx: tx.all("approval_missing")):
+        report.add(
+            "WARNING",
+            f"account {name}",
+            "only approved originators are let pass, and there are none: cooee originator add",
+        )
 
 
 async def _carriers(database: Database, secrets: Secrets | None, report: Report) -> None:

@@ -361,19 +361,28 @@ A destination may be written `61400123456`, `+61400123456`, `0061400123456`, or 
 account's country (`0400 123 456`), with spaces, dots, dashes and brackets. It must be one that can be a mobile
 by its country's numbering plan. Numbers outside the account's country need the permission `--international`;
 without it they are dropped, and when nothing else was asked for the answer is -926. When no number is left for
-another reason: -111.
+another reason: -111. The operator may narrow an account down to [some countries](accounts.md#to-whom), or have it
+take any number of E.164 shape.
 
 ## Originators
 
 An MSISDN of 9 to 15 digits in international form, with or without `+` or `00`; a short code of 3 to 8 digits;
 or 1 to 11 ASCII letters, digits, spaces and `-` `_` `.` `&`, with at least one letter and no space at either
-end.
+end. An account may be bound to [approved sender IDs](accounts.md#from-whom); any other is -921 for it.
+
+## Credits
+
+`Credits` counts a credit for each segment of each recipient, unless the operator has set
+[another rate](accounts.md#what-it-costs) for the recipient's country. The rate is kept when credits are charged:
+modify and delete settle with it. -202 also stands for a passed [daily cap](accounts.md#how-much). An account
+with a credit limit may have a balance below zero.
 
 ## Texts and segments
 
 A text whose characters are all in the GSM 7-bit alphabet goes as such: 160 septets in one SMS, 153 in each
 segment of a longer one. `| ^ € { } [ ] ~ \\` and form feed take two. Any other character makes it UCS-2: 70
-code units in one SMS, 67 in each segment. No character is replaced. A pair (an escape, or a surrogate pair such
+code units in one SMS, 67 in each segment. No character is replaced, unless the operator has switched on
+[smart encoding](accounts.md#what-it-costs) for the account. A pair (an escape, or a surrogate pair such
 as an emoji) is never split over two segments, so that a text may need one more than a plain division says; what
 is charged is what is sent.
 """
@@ -398,7 +407,6 @@ The published text is silent on these, or its tables are lost. The choices:
 
 - /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
   [operations](operations.md#quarantine).
-- Send windows, approved sender IDs, rates by country and smart encoding: there is no way to set them yet.
 """
 
 
