@@ -21,6 +21,7 @@ def test_the_commands_are_those_that_were_asked_for() -> None:
         account.credit account.password
         carrier carrier.add carrier.set carrier.list carrier.remove carrier.check carrier.pause carrier.resume
         campaign campaign.list campaign.show campaign.pause campaign.unpause campaign.delete
+        credits credits.report
         message message.show uncertain uncertain.list uncertain.resend uncertain.fail"""
     assert set(EVERY) == {"cooee " + name.replace(".", " ") for name in asked.split()}
 
@@ -38,7 +39,8 @@ def test_commands_that_print_data_print_json_too() -> None:
     with_json = {path for path, command in EVERY.items() if any(p.name == "as_json" for p in command.params)}
     assert with_json == {
         "cooee account list", "cooee account show", "cooee campaign list", "cooee campaign show",
-        "cooee carrier check", "cooee carrier list", "cooee check", "cooee message show", "cooee send",
+        "cooee carrier check", "cooee carrier list", "cooee check", "cooee message show", "cooee credits report",
+        "cooee send",
         "cooee uncertain list",
     }  # fmt: skip
 

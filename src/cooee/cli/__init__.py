@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("cooee.cli.upkeep", "Apply the database migrations that are missing."),
     "check": ("cooee.cli.upkeep", "Verify configuration, database, key file, carriers and ledger sums."),
     "account": ("cooee.cli.account", "Add, change, credit and suspend accounts."),
+    "credits": ("cooee.cli.credits", "Report the credits of accounts by month, for the bill."),
     "carrier": ("cooee.cli.carrier", "Add, change, check and pause carriers."),
     "campaign": ("cooee.cli.campaign", "List, show, pause and delete campaigns."),
     "message": ("cooee.cli.message", "Look one message up."),

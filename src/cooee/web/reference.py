@@ -179,7 +179,7 @@ ENTRIES: dict[str, Entry] = {
                     "when all its segments are, and failed when one is. `Code` is 0 for delivered, else the "
                     "carrier's own error number (which the carrier setting `codes` may translate); after a "
                     "refusal at submission it is the command_status in decimal. 999 stands for an error that is "
-                    "no number, 998 for a message that we gave up on. [Codes of messages](message-codes.md) names them.",
+                    "no number, 998 for a message that we gave up on. See [their names](message-codes.md).",
                 ),
             )
         },
