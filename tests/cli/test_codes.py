@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from cooee.cli.reference import OWN_CODES
 from cooee.model.clock import SystemClock
 from cooee.model.message import MessageState
 from cooee.store.database import Row, Tx
 from cooee.store.open import open_database
+from cooee.web.messagecodes import OWN_CODES
 from tests.cli.support_cli import Shell
 from tests.cli.test_campaigns import A, B, C, D, send
 

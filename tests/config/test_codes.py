@@ -12,7 +12,6 @@ import pytest
 import cooee
 from cooee.app.node import Node
 from cooee.carriers.smpp import SmppCarrier
-from cooee.cli.reference import OWN_CODES
 from cooee.config import Settings
 from cooee.model.clock import SystemClock
 from cooee.model.codetable import CodeName, CodeTable, Source, parse_codes, source_of
@@ -20,6 +19,7 @@ from cooee.model.errors import ConfigError
 from cooee.model.message import GAVE_UP, UNREADABLE
 from cooee.service.codes import MAX_FILE, SHIPPED, load_codes
 from cooee.smpp.codes import CommandStatus
+from cooee.web.messagecodes import OWN_CODES
 from tests.carriers.support_events import row
 
 CODES = load_codes()

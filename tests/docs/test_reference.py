@@ -9,7 +9,7 @@ import click
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from cooee.cli.reference import OWN_CODES, cli_page, codes_page, commands, with_tables
+from cooee.cli.reference import cli_page, commands, with_tables
 from cooee.config import Settings
 from cooee.model import metrics
 from cooee.model.carrier import SmppSettings
@@ -19,8 +19,9 @@ from cooee.model.options import options
 from cooee.service.codes import load_codes
 from cooee.smpp.smsc.config import SmscConfig
 from cooee.smpp.smsc.control import ControlServer
-from cooee.web import reference
+from cooee.web import messagecodes, reference
 from cooee.web.api import RESOURCES, Resource
+from cooee.web.messagecodes import OWN_CODES
 from tests.docs.support_docs import ROOT, read
 
 METRICS = [found for found in vars(metrics).values() if isinstance(found, MetricWrapperBase)]
@@ -31,7 +32,7 @@ METRICS = [found for found in vars(metrics).values() if isinstance(found, Metric
     [
         ("api.md", reference.page),
         ("cli.md", cli_page),
-        ("message-codes.md", codes_page),
+        ("message-codes.md", lambda: messagecodes.page(load_codes())),
         ("configuration.md", lambda: with_tables(read("configuration.md"))),
     ],
 )

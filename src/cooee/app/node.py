@@ -173,6 +173,7 @@ class Node:
                 ),
                 readiness=self._readiness,
                 metrics=settings.metrics,
+                codes=self.codes,
             )
             self._undo.callback(app.close)
         config = uvicorn.Config(

@@ -15,9 +15,9 @@ from msgspec import Struct
 from cooee.cli import COMMANDS, HELP, main
 from cooee.config import PREFIX, Settings
 from cooee.model.carrier import SmppSettings
-from cooee.model.codetable import Source
 from cooee.model.options import options
 from cooee.service.codes import load_codes
+from cooee.web import messagecodes
 
 WIDTH = 100
 _MARK = "<!-- made from the code: {} -->"
@@ -98,59 +98,9 @@ def with_tables(page: str) -> str:
     return page
 
 
-OWN_CODES = """\
-[receipt]
-6 = { temporary = "Phone is switched off" }
-4711 = { permanent = "Prepaid card is used up" }
-"""
-"""The example of an operator's own file."""
-
-_SAID = {
-    Source.COOEE: ("Cooee", "What Cooee itself says."),
-    Source.SUBMIT: (
-        "Refused at once",
-        "The command_status with which an SMSC refused a submit_sm (SMPP 3.4 §5.1.3), in decimal. Carriers have "
-        "numbers of their own from 1024 on. Which of them Cooee tries again is in [carriers]"
-        "(carriers.md#answers-to-submit_sm): those that are temporary here.",
-    ),
-    Source.RECEIPT: (
-        "In a receipt",
-        "The error that stood in a receipt. Below 100 most SMSCs pass on the errors of GSM MAP (3GPP 29.002 "
-        "§17.6.6); from 300 come those of the CIMD2 family. Carriers differ: the setting "
-        "[`codes`](carriers.md#the-settings-in-practice) of one translates its numbers to these.",
-    ),
-}
-
-
-def codes_page() -> str:
-    """docs/message-codes.md."""
-    codes = load_codes()
-    parts = [
-        "# Codes of messages",
-        "Made from `src/cooee/codes.toml` by `python -m cooee.cli.reference docs`.",
-        "Why a message failed is a number: `Code` in [DRStatus](api.md#post-apidrstatus), and in `cooee message "
-        "show` and `cooee campaign show`, which put its name beside it. It is the carrier's own number, passed on "
-        "as it came. The codes that the API answers requests with are others, all below 0: see "
-        "[the API](api.md#codes).",
-        "Permanent means that the same message to the same number would fail again. Temporary: it may arrive at "
-        "another time. A number without a name is shown as a number; what the carrier wrote is kept, and `cooee "
-        "message show` prints it.",
-        "## Names of your own",
-        "A TOML file with the entries that are to be new or different, named by the setting `codes_file`. What it "
-        "does not name stays as below. `cooee check` says whether it can be read; a server with a file that "
-        "cannot does not start. The words change what people see, not what is tried again.",
-        f"```text\n{OWN_CODES}```",
-    ]
-    for source, (title, prose) in _SAID.items():
-        lines = [f"| {row.code} | {row.name} | {row.lasts} |" for row in codes.rows(source)]
-        rows = "\n".join(["| Code | Name | |", "|---|---|---|", *lines])
-        parts += [f"## {title} [{source.value}]", prose, rows]
-    return "\n\n".join(parts) + "\n"
-
-
 def write(folder: Path) -> None:
     """Writes the pages into `folder`."""
-    (folder / "message-codes.md").write_text(codes_page(), encoding="utf-8")
+    (folder / "message-codes.md").write_text(messagecodes.page(load_codes()), encoding="utf-8")
     (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
     page = folder / "configuration.md"
     page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
