@@ -91,9 +91,9 @@ def test_the_page_asks_nobody_for_anything(server: Server) -> None:
         "h2", "h3", "pre", "code", "div", "table", "thead", "tbody", "tr", "th", "td", "details", "summary",
     }  # fmt: skip
     attributes = {name for _, attrs in tree.tags for name in attrs}
-    assert attributes == set(
-        ["lang", "charset", "name", "content", "id", "class", "href", "tabindex", "aria-label", "data-label"]
-    )
+    assert attributes == {
+        "lang", "charset", "name", "content", "id", "class", "href", "tabindex", "aria-label", "data-label"
+    }  # fmt: skip
     (style,) = re.findall("<style>(.*?)</style>", page_of(server), re.DOTALL)
     assert "url(" not in style
     assert "@import" not in style
