@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import itertools
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
 from cooee.model.codetable import Source, parse_codes
-from cooee.web.api import RESOURCES, Api, ApiSettings
+from cooee.web.api import RESOURCES
 from cooee.web.documents import Documents
 from tests.api.support_api import Server
 
@@ -136,15 +139,12 @@ def test_names_of_an_operators_own_are_shown_and_escaped(server: Server) -> None
     assert b"4711" not in description
 
 
-def test_they_are_made_when_they_are_asked_for(server: Server) -> None:
-    """An idle node holds neither."""
-    fresh = Api(
-        accounts=server.accounts,
-        campaigns=server.api._services.campaigns,
-        reports=server.api._services.reports,
-        clock=server.clock,
-        settings=ApiSettings(),
-        readiness=server.readiness,
+def test_they_are_made_when_they_are_asked_for() -> None:
+    """An idle node holds neither them nor what makes them."""
+    code = "import sys, cooee.app.node; print([n for n in sys.modules if n.startswith('cooee.web.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stdout)
+    assert "cooee.web.documents" in loaded
+    assert not {"cooee.web.docspage", "cooee.web.openapi", "cooee.web.reference", "cooee.web.schemas"} & set(
+        loaded
     )
-    assert fresh._documents._made is None
-    fresh.close()

@@ -23,6 +23,7 @@ from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
@@ -144,7 +145,8 @@ class Node:
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
-        await self._serve(sock, Campaigns(database, ids, self.clock, routes, self._wake, fresh))
+        campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
+        await self._serve(sock, campaigns, Audience(database, ids, self.clock))
         gc.collect()
         gc.freeze()
         # Requests make many short-lived objects; looking for cycles among them each 700 allocations finds none.
@@ -157,7 +159,7 @@ class Node:
         if self._engine is not None:
             self._engine.wake(deals)
 
-    async def _serve(self, sock: socket.socket, campaigns: Campaigns) -> None:
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
         settings = self.settings
         app: Any
         if settings.role == "engine":
@@ -167,6 +169,7 @@ class Node:
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
+                audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(
                     settings.body_limit_mb * 1024 * 1024, settings.cors_origins, settings.error_http_status

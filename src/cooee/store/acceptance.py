@@ -48,6 +48,8 @@ class NewCampaign:
     """Invalid, duplicate, international."""
     key: str | None = None
     digest: str = ""
+    lists: tuple[int, ...] = ()
+    """The stored lists that it goes to, each once."""
     pieces: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -113,6 +115,12 @@ def batch_rows(new: NewCampaign, turns: dict[int, int], first: int = 0, count: i
         )  # fmt: skip
 
 
+def list_rows(new: NewCampaign, campaign_id: int | None = None) -> list[Row]:
+    """Rows of add_campaign_lists, for `new` itself or for the campaign that it was added to."""
+    target = new.id if campaign_id is None else campaign_id
+    return [(new.account_id, list_id, target) for list_id in new.lists]
+
+
 async def next_turns(tx: Tx, carriers: set[int]) -> dict[int, int]:
     """Where new batches queue up: one turn behind the front of each carrier's queue."""
     turns = {}
@@ -149,6 +157,7 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
         queued = [new for new in accepted if new.state is CampaignState.RUNNING and new.owner is None]
         turns = await next_turns(tx, {carrier for new in queued for carrier in new.carriers or ()})
         await tx.many("add_campaigns", [campaign_row(new, new.state, now) for new in accepted], now=now)
+        await tx.many("add_campaign_lists", [row for new in accepted for row in list_rows(new)])
         starts = dict(turns)
         rows: list[Row] = []
         for new in accepted:
@@ -295,6 +304,7 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
     if not published:
         # Its acceptance took so long that it was swept away as a leftover.
         raise StoreUnavailable("the campaign was not accepted in time")
+    await tx.many("add_campaign_lists", list_rows(new))
     await tx.many(
         "add_ledger", [(new.account_id, int(row[0]) + 1, -new.credits, "charge", new.id, "campaign")], at=now
     )

@@ -20,6 +20,7 @@ from cooee.store.acceptance import (
     NewCampaign,
     batch_rows,
     keep_answer,
+    list_rows,
     publish_large,
     reserve_key,
     why_not_charged,
@@ -200,6 +201,8 @@ async def _charge(tx: Tx, part: NewCampaign, target: int, now: int) -> Exception
 
 
 async def _answer(tx: Tx, part: NewCampaign, target: int) -> Created:
+    # Also when nobody is left to be added: then those of the list are among its recipients already.
+    await tx.many("add_campaign_lists", list_rows(part, target))
     created = Created(target, part.messages, part.segments, part.credits)
     if part.key is not None:
         await keep_answer(tx, part, created)

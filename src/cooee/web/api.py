@@ -20,9 +20,10 @@ from cooee.model.codetable import CodeTable
 from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, ApiError
 from cooee.model.metrics import REQUESTS
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.recipients import LARGE, Recipients
 from cooee.service.reports import Reports
-from cooee.web import account, campaign, delivery, health
+from cooee.web import account, audience, campaign, delivery, health
 from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
 from cooee.web.documents import Documents
@@ -84,6 +85,17 @@ RESOURCES = (
             "delete": campaign.delete,
         },
     ),
+    Resource(
+        "crm",
+        actions={
+            "list": audience.overview,
+            "details": audience.details,
+            "create": audience.create,
+            "append": audience.append,
+            "remove": audience.remove,
+            "delete": audience.delete,
+        },
+    ),
     Resource("drstatus", handler=delivery.delivery_status),
     Resource("retrieveusersettings", handler=account.user_settings, may_be_empty=True),
     Resource("credits", actions={"add": account.add_credits}, get=account.balance),
@@ -109,6 +121,7 @@ class Api:
         accounts: Accounts,
         campaigns: CampaignActions,
         reports: Reports,
+        audience: Audience,
         clock: Clock,
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
@@ -116,7 +129,7 @@ class Api:
         codes: CodeTable | None = None,
     ) -> None:
         self._recipients = Recipients()
-        self._services = Services(accounts, campaigns, reports, self._recipients, clock)
+        self._services = Services(accounts, campaigns, reports, audience, self._recipients, clock)
         self._authenticate = accounts.authenticate
         self._settings = settings
         self._cors = Cors(settings.cors_origins)
@@ -170,7 +183,7 @@ class Api:
             room.leave()
         self._count(resource.name, 0)
         if isinstance(answer, Streamed):
-            await send_streamed(send, answer, extra)
+            await send_streamed(send, answer, extra, receive)
         else:
             await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)
 

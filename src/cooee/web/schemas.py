@@ -21,10 +21,12 @@ from cooee.model.errors import (
     CREDITS_NOT_ALLOWED,
     CREDITS_SHORT,
     NO_CAMPAIGN,
+    NO_DESCRIPTION,
     NO_DESTINATION,
     NO_INTERNATIONAL,
     NO_LIST,
     NO_LONG,
+    NO_NUMBER,
     NO_ORIGINATOR,
     NO_TEXT,
     NO_UNICODE,
@@ -87,6 +89,9 @@ YES_OR_NO: Schema = {"type": "boolean"}
 DIGITS: Schema = {"type": "string", "pattern": "^[0-9]+$"}
 LOCAL_TIME: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}$"}
 
+SPACED_TIME: Schema = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})?$"}
+"""A time with a space in its middle, or "" for none."""
+
 WHOLE: Schema = {"type": ["integer", "string"], "pattern": "^ *-?[0-9]+ *$"}
 """A whole number that a client sends, also as text."""
 NUMBERS: Schema = {"type": ["array", "string", "integer"], "items": {"type": ["string", "integer"]}}
@@ -98,6 +103,12 @@ _TEXT_CODES = (NO_TEXT, TOO_LONG, NO_UNICODE, NO_LONG, NO_ORIGINATOR, BAD_ORIGIN
 
 def _on_campaign(word: str) -> ActionSchema:
     return ActionSchema(done(word), ("CampaignId",), (), (BAD_FIELD, NO_CAMPAIGN, CAMPAIGN_STATE))
+
+
+def _on_list(words: str, *more: str) -> ActionSchema:
+    message = {"type": "string", "pattern": words}
+    codes = (BAD_FIELD, NO_LIST, *((NO_NUMBER,) if more else ()))
+    return ActionSchema(answer({"Message": message, "Code": OK}), ("CrmId", *more), (), codes)
 
 
 SCHEMAS: dict[str, ResourceSchema] = {
@@ -134,6 +145,66 @@ SCHEMAS: dict[str, ResourceSchema] = {
             "pause": _on_campaign("Paused"),
             "unpause": _on_campaign("Unpaused"),
             "delete": _on_campaign("Deleted"),
+        },
+    ),
+    "crm": ResourceSchema(
+        fields={
+            "CrmId": WHOLE,
+            "Description": {"type": "string", "minLength": 1, "maxLength": 255},
+            "Records": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"Number": {"type": ["string", "integer"]}},
+                    "required": ["Number"],
+                },
+            },
+            "ShowDeleted": {"type": ["boolean", "string", "integer"]},
+        },
+        action="Action",
+        actions={
+            "list": ActionSchema(
+                answer(
+                    {
+                        "Count": COUNT,
+                        "Groups": listed(
+                            answer(
+                                {
+                                    "CrmId": COUNT,
+                                    "Description": TEXT,
+                                    "Count": COUNT,
+                                    "ParentGroup": {"const": 0},
+                                    "ActiveCampaign": COUNT,
+                                    "Deleted": SPACED_TIME,
+                                }
+                            )
+                        ),
+                    }
+                ),
+                optional=("ShowDeleted",),
+                codes=(BAD_FIELD,),
+            ),
+            "details": ActionSchema(
+                answer(
+                    {
+                        "CrmId": COUNT,
+                        "Description": TEXT,
+                        "Count": COUNT,
+                        "Records": listed(answer({"Number": DIGITS})),
+                    }
+                ),
+                required=("CrmId",),
+                codes=(BAD_FIELD, NO_LIST),
+            ),
+            "create": ActionSchema(
+                answer({"CrmId": COUNT, "Message": {"const": "CRM created"}}),
+                required=("Description",),
+                optional=("Records",),
+                codes=(BAD_FIELD, NO_DESCRIPTION, NO_NUMBER),
+            ),
+            "append": _on_list("^Added [0-9]+ numbers?$", "Records"),
+            "remove": _on_list("^Removed [0-9]+ numbers?$", "Records"),
+            "delete": _on_list("^Deleted$"),
         },
     ),
     "drstatus": ResourceSchema(
