@@ -15,6 +15,7 @@ import uvicorn
 
 from cooee.app import simulator
 from cooee.app.filelock import FileLock
+from cooee.app.http import OneWrite
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
 from cooee.engine.fleet import Defaults
@@ -181,7 +182,7 @@ class Node:
             self._undo.callback(app.close)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=OneWrite,
             ws="none",
             lifespan="off",
             log_config=None,

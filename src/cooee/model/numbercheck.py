@@ -162,6 +162,11 @@ class NumberCheck:
             if pieces:
                 self._add_text(",".join(pieces))
 
+    def add_canonical(self, numbers: Sequence[int]) -> None:
+        """Numbers that were read before: bare digits might be taken for a local form, these are none."""
+        for start in range(0, len(numbers), _SLICE):
+            self._scan_tokens(f"+{',+'.join(map(str, numbers[start : start + _SLICE]))},".encode())
+
     def add_json_strings(self, chunk: bytes) -> bool:
         """A piece of the inside of a JSON array, if it holds only plain digits, as strings (also with `+`) or
         as numbers: `"61400123456", 61400123999`. Returns False, and adds nothing, where there is anything else:

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from cooee.model.account import Account
 from cooee.model.msisdn import Checked, NumberCheck, is_home, is_mobile, parse, split_json_array
 from cooee.model.numbercheck import plain_home_mobile
@@ -31,8 +33,7 @@ AT_ONCE = 500
 PAUSE_S = 0.0002
 
 
-@dataclass(frozen=True, slots=True)
-class CreateCampaign:
+class CreateCampaign(msgspec.Struct, frozen=True):
     """A create request that passed every check but the credits. `due_at` is UTC ms, None for at once."""
 
     message: str
@@ -124,10 +125,10 @@ class Recipients:
         small = True
         async for page in pages:
             if len(page) <= AT_ONCE:
-                _add_canonical(numbers, page)
+                numbers.add_canonical(page)
             else:
                 small = False
-                await self.aside(lambda page=page: _add_canonical(numbers, page))  # type: ignore[misc]
+                await self.aside(lambda page=page: numbers.add_canonical(page))  # type: ignore[misc]
         small = small and not isinstance(given, memoryview)
         return numbers.result() if small else await self.aside(numbers.result)
 
@@ -170,11 +171,6 @@ def _add_json(numbers: NumberCheck, raw: memoryview, decode: Decode) -> None:
             if isinstance(items, list):
                 numbers.add(items)
         _give_way()
-
-
-def _add_canonical(numbers: NumberCheck, page: Sequence[int]) -> None:
-    """With a plus, since bare digits may be read as a local form."""
-    numbers.add([f"+{number}" for number in page])
 
 
 def _number_of(record: object) -> object:

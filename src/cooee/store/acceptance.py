@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -24,8 +23,7 @@ PIECE = 100
 KEY_KEPT_MS = 24 * 3600 * 1000
 
 
-@dataclass(slots=True)
-class NewCampaign:
+class NewCampaign(msgspec.Struct):
     """A campaign that is complete but for its place in the database. Times are UTC ms."""
 
     account_id: int
@@ -50,9 +48,12 @@ class NewCampaign:
     digest: str = ""
     lists: tuple[int, ...] = ()
     """The stored lists that it goes to, each once."""
-    pieces: list[bytes] = field(default_factory=list)
+    pieces: list[bytes] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if 0 < len(self.numbers) <= BATCH_SIZE:
+            self.pieces = [self.numbers.tobytes()]
+            return
         packed = memoryview(self.numbers).cast("B")
         step = BATCH_SIZE * 8
         self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
@@ -77,8 +78,7 @@ class NewCampaign:
         return CampaignState.STARTING if self.carriers is None else CampaignState.RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """What create answers: recipients accepted, segments a message, credits taken."""
 
     campaign_id: int

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import StoreUnavailable
@@ -101,7 +103,7 @@ async def append(
         return Other.AGAIN
     behind = Compared(found, known.last)
     behind.look(set(rest), rows)
-    part = replace(
+    part = msgspec.structs.replace(
         new, numbers=array("q", (n for n in rest if n not in behind.present)), carriers=None, owner=None
     )
     refused = await _charge(tx, part, found, now)

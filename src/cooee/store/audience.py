@@ -13,8 +13,9 @@ from cooee.store.database import Row, Tx
 
 PAGE = 5000
 """Numbers read in one go."""
-PIECE = 4000
-"""Numbers that one transaction adds or removes, so that nobody waits long for the writer."""
+PIECE = 2000
+"""Numbers that one transaction adds or removes (measured: 2 ms on SQLite, 10 ms where each is on a page of its
+own), so that nobody waits long for the writer."""
 
 
 async def overview(tx: Tx, account_id: int, *, deleted: bool) -> Sequence[Row]:

@@ -178,7 +178,7 @@ ENTRIES: dict[str, Entry] = {
         "Stores lists of numbers, which campaigns can be sent to. A list takes any number of 8 to 15 digits in "
         "international form, and the local form of the account's country; whether it can be a recipient is "
         "judged when a campaign is created. A number is in a list once. Requests may hold a million numbers: "
-        "more than 4,000 go in or out piece by piece, and a new list is not seen before it is whole. A list that "
+        "more than 2,000 go in or out piece by piece, and a new list is not seen before it is whole. A list that "
         "is unknown, another account's or deleted is -940, which is checked before `Records`.",
         (
             ("Action", "`list`, `details`, `create`, `append`, `remove` or `delete`, in any case", "What to do."),
