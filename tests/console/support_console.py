@@ -16,6 +16,7 @@ from cooee.app import console
 from cooee.config import Settings
 from cooee.model.account import Account
 from cooee.model.message import MessageState
+from cooee.service.codes import load_codes
 from cooee.service.operators import Operators
 from cooee.store.ids import Ids
 from tests.api.support_api import PASSWORD, Server
@@ -51,6 +52,7 @@ def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
             operators=Operators(server.database, ids, server.clock, server.accounts),
             campaigns=campaigns,
             audience=audience,
+            codes=load_codes(""),
             undo=undo,
         )[0]
 

@@ -100,7 +100,7 @@ class TestOne:
             float(width) for width in re.findall(r'class="f-\w+" x="[\d.]+" y="0" width="([\d.]+)"', shown.text)
         ]
         assert round(sum(widths), 1) == 1000.0
-        assert "Cooee gave up" in shown.words
+        assert "998 Given up" in shown.words
         assert "Receipts over time" in shown.words
 
     def test_live_parts_come_alone_and_stop_when_nothing_moves(self, running: Site) -> None:
@@ -125,7 +125,7 @@ class TestOne:
         assert "It goes on." in who.post(f"{here}/resume").words
         who.get(f"{here}/cancel")
         asked = who.get(f"{here}/cancel")
-        assert "4 recipients will not be sent to, and 4 credits come back" in asked.words
+        assert "4 recipients will not be sent to, and their credits come back" in asked.words
         done = who.post(f"{here}/cancel")
         assert "Cancelled. What was not handed over is refunded." in done.words
         assert counts(done.words)["cancelled"] == 4
@@ -203,7 +203,7 @@ class TestOne:
         }  # fmt: skip
         failed = next(row for row in rows if row[1] == "failed")
         assert failed[2] == "998"
-        assert "gave up" in failed[3]
+        assert failed[3].startswith("Given up")
 
     def test_a_deleted_ones_export_says_cancelled(self, running: Site) -> None:
         who = person(running)
@@ -265,7 +265,7 @@ class TestStory:
             (MessageState.DELIVERED, 0, "Yes. It was delivered to the phone."),
             (MessageState.HANDED_OVER, 0, "Probably on its way."),
             (MessageState.FAILED, 300, "No. It was not delivered."),
-            (MessageState.FAILED, 998, "Cooee gave up"),
+            (MessageState.FAILED, 998, "Code 998: Given up"),
             (MessageState.WASHED, 0, "No. The number had opted out"),
             (MessageState.CANCELLED, 0, "No. The campaign was deleted while it waited"),
             (MessageState.UNCERTAIN, 0, "Nobody knows yet."),
@@ -289,7 +289,7 @@ class TestStory:
         who.post(f"/campaigns/{campaign}/cancel")
         words = who.get(f"/campaigns/{campaign}/{FIRST}").words
         assert "No. The campaign was deleted before it was sent." in words
-        assert "refunded" in words
+        assert "its credits were given back" in words
 
     def test_who_is_no_recipient_has_no_story(self, running: Site) -> None:
         who = person(running)

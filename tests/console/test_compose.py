@@ -269,7 +269,7 @@ class TestRehearsal:
 
         running.run(running.database.write(opt_out))
         shown = rehearsed(who, recipients="0400123456 0400123457")
-        assert figure(shown, "Opted out").startswith("1, not sent to; you get 1 credit back")
+        assert figure(shown, "Opted out").startswith("1, not sent to; their credits come back")
 
     def test_too_dear(self, running: Site) -> None:
         who = person(running, credits=1)
@@ -397,7 +397,7 @@ class TestSending:
         assert 'value="61400999999"' in who.get(shown.url).text
         campaigns = who.get("/campaigns").page.links
         assert len([link for link in campaigns if re.fullmatch(r"/campaigns/\d+", link)]) == 1
-        for wrong, why in (("hello", "no mobile number"), ("+4915112345678", "abroad")):
+        for wrong, why in (("hello", "no mobile number"), ("+4915112345678", "may not send to")):
             refused = who.post(f"{shown.url}/to-me", {"me": wrong, "once": once[1]})
             assert refused.status == 400
             assert why in refused.words

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from cooee.config import Settings
 from cooee.model.clock import MINUTE, SECOND, Clock
+from cooee.model.codetable import CodeTable
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
@@ -31,6 +32,7 @@ def make(
     operators: Operators,
     campaigns: Campaigns,
     audience: Audience,
+    codes: CodeTable,
     undo: AsyncExitStack,
 ) -> tuple[Console, ConsoleServices]:
     """The console and what its pages call; `undo` ends what it started."""
@@ -44,6 +46,7 @@ def make(
         accounts=accounts,
         audience=audience,
         campaigns=campaigns,
+        codes=codes,
         drafts=Drafts(database, ids, clock, campaigns),
         history=history,
         imports=imports,
@@ -55,7 +58,7 @@ def make(
             idle_s=settings.session_idle_m * MINUTE / SECOND,
             life_s=settings.session_h * 3600,
         ),
-        stories=Stories(database),
+        stories=Stories(database, codes),
         clock=clock,
     )
     made = Console(

@@ -22,6 +22,7 @@ from cooee.model.originator import Originator
 from cooee.model.segments import segment
 from cooee.service.campaigns import Campaigns, Created
 from cooee.service.intake import Reject, Taken
+from cooee.service.pricing import priced
 from cooee.service.recipients import CreateCampaign
 from cooee.store import drafts as rows
 from cooee.store.database import Database, Lane, Tx
@@ -32,7 +33,8 @@ KEPT_MS = DAY
 
 class DraftBody(msgspec.Struct, frozen=True, kw_only=True):
     """What a person wrote, and what their recipients came to. `due_at` is UTC ms, None for at once; `sources` say
-    in words where recipients came from; `lists` are the stored lists among them."""
+    in words where recipients came from; `lists` are the stored lists among them. `price`: what a segment to all of
+    them costs by `rates`, the account's tariff in short."""
 
     message: str
     originator: str
@@ -46,6 +48,8 @@ class DraftBody(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     lists: tuple[int, ...] = ()
     rejects: tuple[Reject, ...] = ()
+    price: int = 0
+    rates: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What would happen. Times are UTC ms; `ends_at` None where no carrier says how fast it sends; `tps`: segments
-    a second over all carriers, 0 for no limit, None without a carrier."""
+    """What would happen. `room`: credits that can be taken at most, by balance, limit and daily cap. Times are UTC
+    ms; `ends_at` None where no carrier says how fast it sends; `tps`: segments a second over all carriers, 0 for
+    no limit, None without a carrier."""
 
     segments: int
     cost: int
     balance: int
-    refund: int
+    room: int
     starts_at: int
     waits_for_window: bool
     ends_at: int | None
@@ -76,6 +81,11 @@ class Rehearsal:
     def after(self) -> int:
         """The balance after it."""
         return self.balance - self.cost
+
+    @property
+    def short(self) -> int:
+        """Credits that are missing."""
+        return max(0, self.cost - self.room)
 
 
 class Drafts:
@@ -106,6 +116,8 @@ class Drafts:
             international=taken.international,
             opted_out=opted_out,
             rejects=tuple(taken.rejects),
+            price=await _price(account, taken.numbers),
+            rates=_rates(account),
         )
         draft_id = await self._ids.exactly_one("draft")
         key = f"console-{secrets.token_hex(16)}"
@@ -145,23 +157,35 @@ class Drafts:
             if page:
                 yield page
 
+    async def _everybody(self, account: Account, draft_id: int) -> array[int]:
+        numbers: array[int] = array("q")
+        async for page in self.numbers(account, draft_id):
+            numbers.extend(page)
+        return numbers
+
     async def rehearse(self, account: Account, draft: Draft, balance: int) -> Rehearsal:
         """What sending it now would do."""
+        body = draft.body
+        price = body.price
+        if body.rates != _rates(account):
+            # The operator has changed what it costs since.
+            price = await _price(account, await self._everybody(account, draft.id))
+        now = self._clock.now_ms()
+        day = account.day_starts(now)
+        room = await self._database.read(lambda tx: tx.one("account_room", id=account.id, day=day))
         carriers = await self._database.read(lambda tx: tx.all("active_carriers"))
         rates = [int(row[1]) for row in carriers]
         tps = None if not rates else 0 if 0 in rates else sum(rates)
-        body = draft.body
         segments = segment(body.message).count
-        now = self._clock.now_ms()
         asked = max(now, body.due_at or now)
         starts = asked if account.window is None else window_opens(asked, account.zone, *account.window)
         sent = body.recipients - body.opted_out
         ends = None if not tps else runs_until(starts, sent * segments / tps, account.window, account.zone)
         return Rehearsal(
             segments=segments,
-            cost=body.recipients * segments,
+            cost=price * segments,
             balance=balance,
-            refund=body.opted_out * segments,
+            room=0 if room is None else int(room[0]),
             starts_at=starts,
             waits_for_window=starts > asked,
             ends_at=ends,
@@ -174,9 +198,7 @@ class Drafts:
         digest = hashlib.sha256(draft.send_key.encode()).hexdigest()
         created = await self._campaigns.replay(account, draft.send_key, digest)
         if created is None:
-            numbers: array[int] = array("q")
-            async for page in self.numbers(account, draft.id):
-                numbers.extend(page)
+            numbers = await self._everybody(account, draft.id)
             now = self._clock.now_ms()
             later = body.due_at is not None and body.due_at > now
             created = await self._campaigns.create(
@@ -218,6 +240,20 @@ class Drafts:
                 await rows.drop(tx, account_id, draft_id)
 
             await self._database.write(drop, Lane.BULK)
+
+
+def _rates(account: Account) -> str:
+    """What tells one tariff from another."""
+    tariff = account.tariff
+    return "" if tariff is None else repr((tariff.rates, tariff.other))
+
+
+async def _price(account: Account, numbers: array[int]) -> int:
+    """What one segment to each of these recipients costs, in credits."""
+    if account.tariff is None or not numbers:
+        return len(numbers)
+    ordered, first, prices = await priced(account.tariff, numbers, 1)
+    return first * len(ordered) if not prices else sum(each * count for each, count in prices)
 
 
 def runs_until(start: int, seconds: float, window: tuple[int, int] | None, where: ZoneInfo) -> int | None:

@@ -49,15 +49,15 @@ STATES = (
 
 class Course(msgspec.Struct, frozen=True):
     """A campaign in time. Lists hold one figure for each `bucket` ms from `start` (UTC ms): first tries,
-    deliveries, failures. `codes`: (code, recipients) of those that failed, most first. `total`: rows counted,
-    `settled`: those of them that were delivered or failed."""
+    deliveries, failures. `codes`: (code, 1 if a receipt said so, recipients) of those that failed. `total`:
+    rows counted, `settled`: those of them that were delivered or failed."""
 
     bucket: int
     start: int
     sent: list[int]
     delivered: list[int]
     failed: list[int]
-    codes: list[tuple[int, int]]
+    codes: list[tuple[int, int, int]]
     total: int
     settled: int
 
@@ -77,7 +77,7 @@ class _Tallying:
     sent: dict[int, int] = field(default_factory=dict)
     delivered: dict[int, int] = field(default_factory=dict)
     failed: dict[int, int] = field(default_factory=dict)
-    codes: dict[int, int] = field(default_factory=dict)
+    codes: dict[tuple[int, int], int] = field(default_factory=dict)
     total: int = 0
 
     def course(self, bucket: int) -> Course:
@@ -89,7 +89,10 @@ class _Tallying:
             sent=[self.sent.get(at, 0) for at in range(first, last + 1)],
             delivered=[self.delivered.get(at, 0) for at in range(first, last + 1)],
             failed=[self.failed.get(at, 0) for at in range(first, last + 1)],
-            codes=sorted(self.codes.items(), key=lambda pair: (-pair[1], pair[0])),
+            codes=[
+                (code, by_receipt, count)
+                for (code, by_receipt), count in sorted(self.codes.items(), key=lambda pair: (-pair[1], pair[0]))
+            ],
             total=self.total,
             settled=sum(self.delivered.values()) + sum(self.failed.values()),
         )
@@ -288,7 +291,7 @@ class History:
 
             counted = await self._database.read(piece)
             seen = 0
-            for state, code, first, changed, count, highest in counted:
+            for state, code, by_receipt, first, changed, count, highest in counted:
                 seen += count
                 after = max(after, highest)
                 if state >= MessageState.HANDED_OVER and state not in (
@@ -300,7 +303,8 @@ class History:
                     found.delivered[changed] = found.delivered.get(changed, 0) + count
                 elif state == MessageState.FAILED:
                     found.failed[changed] = found.failed.get(changed, 0) + count
-                    found.codes[code] = found.codes.get(code, 0) + count
+                    key = (code, by_receipt)
+                    found.codes[key] = found.codes.get(key, 0) + count
             found.total += seen
             if seen < PIECE:
                 return found.course(bucket)

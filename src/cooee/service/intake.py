@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cooee.model.account import Account
-from cooee.model.msisdn import NumberCheck, is_home, is_mobile, parse
+from cooee.model.msisdn import NumberCheck, is_home, is_in, is_mobile, parse
 from cooee.model.numbercheck import plain_home_mobile
 
 MAX_REJECTS = 200
@@ -26,7 +26,7 @@ _LONGEST = 64
 
 NO_NUMBER = "no phone number"
 NO_MOBILE = "not a mobile number"
-ABROAD = "international, which this account may not send to"
+ABROAD = "in a country that this account may not send to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,16 @@ class Taken:
 
 
 class Intake:
-    """Takes recipients of an account in pieces. `plan`: judge by the numbering plan; else any E.164 shape."""
+    """Takes recipients of an account in pieces, as a campaign of it would; with `anybody`, every E.164 number."""
 
-    def __init__(self, account: Account, *, plan: bool = True) -> None:
+    def __init__(self, account: Account, *, anybody: bool = False) -> None:
         self._country = account.country
-        self._international = account.allow_international or not plan
-        self._plan = plan
+        self._international = account.allow_international or anybody
+        self._countries = () if anybody else account.countries
+        self._plan = not (anybody or account.shape_only)
         # Numbers are judged here; there they are only put in order, and repeats counted.
         self._unique = NumberCheck(account.country, international=True, plan=False)
-        self._ready: list[str] = []
+        self._ready: list[int] = []
         self._invalid = 0
         self._abroad = 0
         self._rejects: list[Reject] = []
@@ -93,7 +94,7 @@ class Intake:
         if number is None and " " in entry:
             pieces = entry.split()
             numbers = [self._parsed(piece) for piece in pieces]
-            if all(piece is not None and is_mobile(piece) for piece in numbers):
+            if all(piece is not None and (not self._plan or is_mobile(piece)) for piece in numbers):
                 for piece, text in zip(numbers, pieces, strict=True):
                     self._judge(piece, where, text)
                 return
@@ -109,13 +110,20 @@ class Intake:
         elif self._plan and not is_mobile(number):
             self._invalid += 1
             self._reject(where, entry, NO_MOBILE)
-        elif not self._international and not is_home(number, self._country):
+        elif not self._may(number):
             self._abroad += 1
             self._reject(where, entry, ABROAD)
         else:
-            self._ready.append(f"+{number}")
+            self._ready.append(number)
             if len(self._ready) >= PIECE:
                 self._flush()
+
+    def _may(self, number: int) -> bool:
+        at_home = is_home(number, self._country)
+        if not at_home and not self._international:
+            return False
+        countries = self._countries
+        return not countries or (at_home and self._country in countries) or is_in(number, countries)
 
     def _reject(self, where: str, entry: str, why: str) -> None:
         if len(self._rejects) < MAX_REJECTS:
@@ -123,7 +131,7 @@ class Intake:
 
     def _flush(self) -> None:
         if self._ready:
-            self._unique.add(self._ready)
+            self._unique.add_canonical(self._ready)
             self._ready = []
             self._give_way()
 

@@ -13,7 +13,8 @@ from typing import Literal
 from cooee.model.account import Account
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import MINUTE
-from cooee.model.message import FLAG_RESENT, FLAG_UNCERTAIN, GAVE_UP, UNREADABLE, MessageState
+from cooee.model.codetable import CodeTable, source_of
+from cooee.model.message import FLAG_RESENT, FLAG_UNCERTAIN, GAVE_UP, MessageState
 from cooee.store import inspect
 from cooee.store.database import Database, Tx
 from cooee.store.history import CampaignFull
@@ -35,7 +36,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """One recipient's story. `state` is a word of service/history.py's STATES; `said`: the carrier's own words;
-    `first_at`: when it was first handed over, UTC ms."""
+    `first_at`: when it was first handed over, UTC ms; `credits`: None before that."""
 
     state: str
     mood: Mood
@@ -43,7 +44,7 @@ class Story:
     steps: Sequence[Step]
     said: str | None
     code: int
-    credits: int
+    credits: int | None
     refunded: bool
     first_at: int | None
 
@@ -51,8 +52,9 @@ class Story:
 class Stories:
     """Tells them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codes: CodeTable) -> None:
         self._database = database
+        self._codes = codes
 
     async def of(self, account: Account, campaign: CampaignFull, destination: int) -> Story | None:
         """The story of a recipient; None when the campaign does not have it."""
@@ -67,16 +69,7 @@ class Stories:
         accepted = _accepted(account, campaign)
         if isinstance(found, WaitingView):
             return _waiting(campaign, found, accepted)
-        return _told(campaign, found, accepted)
-
-
-def code_words(code: int) -> str | None:
-    """What a failure's code means, where it is one of ours."""
-    if code == GAVE_UP:
-        return "Cooee gave up: it could not be handed over in time"
-    if code == UNREADABLE:
-        return "the carrier gave a reason that is no number"
-    return None
+        return _told(campaign, found, accepted, self._codes)
 
 
 def _accepted(account: Account, campaign: CampaignFull) -> list[Step]:
@@ -88,8 +81,7 @@ def _accepted(account: Account, campaign: CampaignFull) -> list[Step]:
             line.created_at,
             "plain",
             "Accepted",
-            f"From {account.name}, from sender {line.originator}{company}. "
-            f"{_count(line.segments, 'segment')}, {_count(line.segments, 'credit')}.",
+            f"From {account.name}, from sender {line.originator}{company}. {_count(line.segments, 'segment')}.",
         )
     ]
     if line.due_at is not None:
@@ -106,7 +98,7 @@ def _waiting(campaign: CampaignFull, found: WaitingView, steps: list[Step]) -> S
     mood: Mood = "bad" if state == "cancelled" else "plain"
     steps.append(Step(found.not_before, mood, title, text))
     refunded = state == "cancelled"
-    return Story(state, mood, answer, steps, None, 0, campaign.line.segments, refunded, None)
+    return Story(state, mood, answer, steps, None, 0, None, refunded, None)
 
 
 def _where(campaign: CampaignFull, found: WaitingView) -> tuple[str, str, str, str]:
@@ -132,7 +124,7 @@ def _where(campaign: CampaignFull, found: WaitingView) -> tuple[str, str, str, s
     return "waiting", f"Not yet. {why}", "Waiting", why
 
 
-def _told(campaign: CampaignFull, found: MessageView, steps: list[Step]) -> Story:
+def _told(campaign: CampaignFull, found: MessageView, steps: list[Step], codes: CodeTable) -> Story:
     line = campaign.line
     begun = max(line.created_at, line.due_at or 0)
     if found.state is not MessageState.WASHED and found.first_at - begun >= MINUTE:
@@ -144,7 +136,7 @@ def _told(campaign: CampaignFull, found: MessageView, steps: list[Step]) -> Stor
     refunded = found.state in (MessageState.WASHED, MessageState.CANCELLED)
     if found.state not in (MessageState.WASHED, MessageState.CANCELLED):
         steps += _attempt(found.last, found, last=True)
-    mood, answer, outcome = _outcome(found)
+    mood, answer, outcome = _outcome(found, codes)
     gave_up = found.state is MessageState.FAILED and found.code == GAVE_UP
     refunded = refunded or (gave_up and not found.last.accepted and not found.flags)
     if outcome is not None:
@@ -204,7 +196,7 @@ def _attempt(each: AttemptView, found: MessageView, *, last: bool) -> list[Step]
     return steps
 
 
-def _outcome(found: MessageView) -> tuple[Mood, str, Step | None]:
+def _outcome(found: MessageView, codes: CodeTable) -> tuple[Mood, str, Step | None]:
     at = found.last.at
     match found.state:
         case MessageState.DELIVERED:
@@ -219,8 +211,7 @@ def _outcome(found: MessageView) -> tuple[Mood, str, Step | None]:
                 None,
             )
         case MessageState.FAILED:
-            why = code_words(found.code)
-            reason = f"Code {found.code}{f': {why}' if why else ''}."
+            reason = f"Code {codes.words(found.code, source_of(found.last.failed))}."
             answer = "No. It was not delivered."
             if found.flags & FLAG_UNCERTAIN:
                 answer = "As far as is known, no; an attempt at it was never answered."

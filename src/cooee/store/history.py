@@ -50,7 +50,7 @@ class CampaignFull:
 
 @dataclass(frozen=True, slots=True)
 class RecipientRow:
-    """One recipient that has a row. Times are UTC ms."""
+    """One recipient that has a row. Times are UTC ms; `failed` is the mask of parts."""
 
     destination: int
     state: MessageState
@@ -60,6 +60,7 @@ class RecipientRow:
     changed_at: int
     code: int
     credits: int
+    failed: int
     detail: str | None
     carrier: str | None
 
@@ -157,7 +158,8 @@ async def put_tally(tx: Tx, account_id: int, tally: Tally, before: int) -> None:
 async def course_piece(
     tx: Tx, account_id: int, campaign_id: int, *, after: int, bucket: int, limit: int
 ) -> Sequence[Row]:
-    """(state, code, first_at / bucket, changed_at / bucket, count, highest destination) of `limit` rows."""
+    """(state, code, whether a receipt said so, first_at / bucket, changed_at / bucket, count, highest
+    destination) of the next `limit` rows."""
     return await tx.all(
         "course_piece", account_id=account_id, id=campaign_id, after=after, bucket=bucket, limit=limit
     )

@@ -53,11 +53,12 @@ DELETE FROM tally WHERE account_id = :account_id AND ends_at < :before;
 
 -- name: course_piece
 -- A stretch of a campaign's rows by state, code and time. Bounded: no reader is kept for long.
-SELECT state, code, first_at / :bucket, changed_at / :bucket, COUNT(*), MAX(destination)
-FROM (SELECT destination, state, code, first_at, changed_at FROM message
+SELECT state, code, CASE WHEN failed <> 0 THEN 1 ELSE 0 END, first_at / :bucket, changed_at / :bucket, COUNT(*),
+    MAX(destination)
+FROM (SELECT destination, state, code, failed, first_at, changed_at FROM message
     WHERE account_id = :account_id AND campaign_id = :id AND destination > :after
     ORDER BY destination LIMIT :limit) AS piece
-GROUP BY state, code, first_at / :bucket, changed_at / :bucket;
+GROUP BY state, code, CASE WHEN failed <> 0 THEN 1 ELSE 0 END, first_at / :bucket, changed_at / :bucket;
 
 -- name: course
 SELECT counted_at, body FROM campaign_course WHERE account_id = :account_id AND campaign_id = :id;
@@ -68,7 +69,7 @@ ON CONFLICT (account_id, campaign_id) DO UPDATE SET counted_at = excluded.counte
 
 -- name: recipients_page
 -- The next recipients of a campaign that have a row, of one state or of all.
-SELECT m.destination, m.state, m.attempt, m.parts, m.first_at, m.changed_at, m.code, m.credits, m.detail, k.name
+SELECT m.destination, m.state, m.attempt, m.parts, m.first_at, m.changed_at, m.code, m.credits, m.failed, m.detail, k.name
 FROM message m LEFT JOIN carrier k ON k.id = m.carrier_id
 WHERE m.account_id = :account_id AND m.campaign_id = :id AND m.destination > :after
   AND (CAST(:state AS BIGINT) IS NULL OR m.state = CAST(:state AS BIGINT))

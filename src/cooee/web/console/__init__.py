@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cooee.model.clock import Clock
+    from cooee.model.codetable import CodeTable
     from cooee.service.accounts import Accounts
     from cooee.service.audience import Audience
     from cooee.service.campaigns import Campaigns
@@ -37,6 +38,7 @@ class ConsoleServices:
     accounts: Accounts
     audience: Audience
     campaigns: Campaigns
+    codes: CodeTable
     drafts: Drafts
     history: History
     imports: Imports

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Sequence
 from zoneinfo import ZoneInfo
 
 from cooee.model.clock import SECOND, ms_to_local
+from cooee.model.codetable import CodeTable, source_of
 from cooee.model.message import MessageState
 from cooee.service.history import CampaignFull, RecipientRow
-from cooee.service.stories import code_words
 from cooee.web.console.visit import Visit
 
 COLUMNS = (
@@ -34,7 +34,7 @@ async def export_rows(visit: Visit, campaign: CampaignFull) -> AsyncIterator[byt
     yield _lines([heads])
     times = _Times(where)
     async for page in visit.services.history.everybody(visit.account, campaign):
-        yield await asyncio.to_thread(_encode, page, campaign.line.segments, times)
+        yield await asyncio.to_thread(_encode, page, campaign.line.segments, times, visit.services.codes)
 
 
 class _Times:
@@ -54,12 +54,14 @@ class _Times:
         return text
 
 
-def _encode(page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: int, times: _Times) -> bytes:
+def _encode(
+    page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: int, times: _Times, codes: CodeTable
+) -> bytes:
     out: list[Sequence[object]] = []
     failures = (MessageState.FAILED, MessageState.RETRYING)
     for row in page:
         if isinstance(row, tuple):
-            out.append((row[0], row[1], "", "", 0, segments, segments, "", "", "", ""))
+            out.append((row[0], row[1], "", "", 0, segments, "", "", "", "", ""))
             continue
         state = _WORDS[row.state]
         code = row.code if row.state in failures else ""
@@ -68,7 +70,7 @@ def _encode(page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: 
                 row.destination,
                 state,
                 code,
-                (code_words(row.code) or "") if code else "",
+                _meaning(codes, row) if code else "",
                 row.attempt,
                 row.parts,
                 row.credits,
@@ -79,6 +81,11 @@ def _encode(page: Sequence[RecipientRow] | Sequence[tuple[int, str]], segments: 
             )
         )
     return _lines(out)
+
+
+def _meaning(codes: CodeTable, row: RecipientRow) -> str:
+    name = codes.find(row.code, source_of(row.failed))
+    return "" if name is None else f"{name.name} ({name.lasts})"
 
 
 def _lines(rows: Sequence[Sequence[object]]) -> bytes:

@@ -6,8 +6,8 @@ from typing import Any
 
 from cooee.model.campaign import CampaignState
 from cooee.model.clock import SECOND, ms_to_local
+from cooee.model.codetable import source_of
 from cooee.service.history import STATES, CampaignFull, Course
-from cooee.service.stories import code_words
 from cooee.web.console.plots import Plot, Series, closed_hours
 from cooee.web.console.visit import Visit
 
@@ -61,7 +61,12 @@ async def live_values(visit: Visit, campaign: CampaignFull) -> dict[str, Any]:
 async def plot_values(visit: Visit, campaign: CampaignFull, counts: dict[str, int]) -> dict[str, Any]:
     """The course of a campaign as a plot, and its failures by code."""
     course, counting = await visit.services.history.course(visit.account, campaign, counts)
-    codes = [(code, count, code_words(code)) for code, count in course.codes] if course is not None else []
+    table = visit.services.codes
+    codes = (
+        []
+        if course is None
+        else [(code, count, table.find(code, source_of(by_receipt))) for code, by_receipt, count in course.codes]
+    )
     return {
         "plot": None if course is None or not course.total else _plot(visit, course),
         "counting": counting,

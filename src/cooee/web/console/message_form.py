@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cooee.model.account import Account
 from cooee.model.clock import MINUTE, local_to_ms, ms_to_local
+from cooee.model.gsm import smart
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, segment, utf16_length
 from cooee.web.console.visit import Visit
@@ -17,9 +18,11 @@ MAX_REFERENCE = 255
 
 @dataclass(slots=True)
 class MessageForm:
-    """What was typed, what it means, and `problems` by field. `due_at` is UTC ms, None for at once."""
+    """What was typed, what it means, and `problems` by field. `text` is what is sent of `message`; `due_at` is UTC
+    ms, None for at once."""
 
     message: str = ""
+    text: str = ""
     originator: str = ""
     reference: str = ""
     later: bool = False
@@ -42,10 +45,15 @@ def read_form(visit: Visit) -> MessageForm:
     problem = message_problem(account, form.message)
     if problem:
         form.problems["message"] = problem
+    form.text = as_sent(account, form.message)
     form.sender = parse_originator(form.originator[:64])
     if not form.originator:
         form.problems["originator"] = "Say who it is from."
-    elif form.sender is None:
+    elif form.sender is not None:
+        problem = sender_problem(account, form.sender)
+        if problem:
+            form.problems["originator"] = problem
+    else:
         form.problems["originator"] = (
             "A sender is a number in international form, a short code of 3 to 8 digits, or up to 11 letters, "
             "digits and - _ . & with a letter among them."
@@ -72,6 +80,18 @@ def _due(visit: Visit, form: MessageForm) -> int | None:
     return due
 
 
+def as_sent(account: Account, message: str) -> str:
+    """The text as it goes out: with GSM twins where the account has smart encoding."""
+    return smart(message) if account.smart_encoding and message else message
+
+
+def sender_problem(account: Account, sender: Originator) -> str | None:
+    """What keeps this account from using a sender."""
+    if account.approved_only and sender.text not in account.approved:
+        return f"{sender.text} is not approved for this account. Ask your operator, or choose one that is."
+    return None
+
+
 def message_problem(account: Account, text: str) -> str | None:
     """What keeps a text from being sent by this account."""
     if not text.strip():
@@ -80,6 +100,9 @@ def message_problem(account: Account, text: str) -> str | None:
         return "It holds a character that no SMS can carry."
     if utf16_length(text) > MAX_MESSAGE:
         return f"It is longer than {MAX_MESSAGE:,} characters."
+    text = as_sent(account, text)
+    if not text.strip():
+        return "It holds nothing that can be seen."
     try:
         segmented = segment(text)
     except ValueError:

@@ -10,7 +10,7 @@ from cooee.model.segments import segment
 from cooee.service.history import CampaignFull
 from cooee.service.recipients import ModifyCampaign
 from cooee.web.console.campaign_view import actions
-from cooee.web.console.message_form import MessageForm, local_input, read_form
+from cooee.web.console.message_form import MessageForm, as_sent, local_input, read_form
 from cooee.web.console.pages.campaigns import found
 from cooee.web.console.preview import preview
 from cooee.web.console.visit import Page, Visit
@@ -23,8 +23,8 @@ def _page(visit: Visit, campaign: CampaignFull, form: MessageForm, status: int =
         campaign=campaign,
         line=campaign.line,
         form=form,
-        view=preview(form.message),
-        senders=[],
+        view=preview(as_sent(visit.account, form.message)),
+        senders=sorted(visit.account.approved) if visit.account.approved_only else [],
         soonest=local_input(visit.services.clock.now_ms(), visit),
     )
 
@@ -36,7 +36,9 @@ async def show(visit: Visit) -> Response:
     if "edit" not in actions(campaign):
         return visit.go(f"/campaigns/{line.id}", done="too-late")
     at = local_input(line.due_at or visit.services.clock.now_ms() + HOUR, visit)
-    form = MessageForm(line.body, line.originator, later=line.due_at is not None, at=at, due_at=line.due_at)
+    form = MessageForm(
+        line.body, line.body, line.originator, later=line.due_at is not None, at=at, due_at=line.due_at
+    )
     return _page(visit, campaign, form)
 
 
@@ -52,8 +54,8 @@ async def save(visit: Visit) -> Response:
     if form.problems:
         return _page(visit, campaign, form, 400)
     change = ModifyCampaign(
-        message=form.message if form.message != line.body else None,
-        segmented=segment(form.message) if form.message != line.body else None,
+        message=form.text if form.text != line.body else None,
+        segmented=segment(form.text) if form.text != line.body else None,
         originator=form.sender,
         reschedules=form.due_at != line.due_at,
         due_at=form.due_at,
@@ -62,7 +64,9 @@ async def save(visit: Visit) -> Response:
         await visit.services.campaigns.modify(visit.account, line.id, change)
     except ApiError as error:
         if error.code is CREDITS_SHORT:
-            form.problems["message"] = "There are not enough credits for the longer text."
+            form.problems["message"] = (
+                "There are not enough credits for the longer text, or today's limit would be passed."
+            )
             return _page(visit, campaign, form, 400)
         if error.code is CAMPAIGN_STATE:
             return visit.go(f"/campaigns/{line.id}", done="too-late")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from cooee.model.clock import HOUR
 from cooee.model.errors import ApiError, ConfigError
 from cooee.service.drafts import Draft, DraftBody
-from cooee.web.console.message_form import MessageForm, local_input, message_problem, read_form
+from cooee.web.console.message_form import MessageForm, as_sent, local_input, message_problem, read_form
 from cooee.web.console.preview import preview, with_twins
 from cooee.web.console.recipients_form import take
 from cooee.web.console.visit import UPLOAD, Nav, NotFound, Page, Visit
@@ -20,7 +20,9 @@ SENDERS = 6
 
 
 async def _senders(visit: Visit) -> list[str]:
-    """Who the last campaigns were from."""
+    """Who it may be from: what is approved, or who the last campaigns were from."""
+    if visit.account.approved_only:
+        return sorted(visit.account.approved)
     lines = await visit.services.history.page(visit.account, limit=30)
     return list(dict.fromkeys(line.originator for line in lines))[:SENDERS]
 
@@ -39,7 +41,7 @@ async def _page(
 ) -> Response:
     values: dict[str, Any] = {
         "form": form,
-        "view": preview(form.message),
+        "view": preview(as_sent(visit.account, form.message)),
         "pasted": pasted,
         "draft": draft,
         "copied": copied,
@@ -64,7 +66,9 @@ async def show(visit: Visit) -> Response:
         if draft is None or draft.campaign_id is not None:
             raise NotFound
         body = draft.body
-        form = MessageForm(body.message, body.originator, body.reference, body.due_at is not None, form.at)
+        form = MessageForm(
+            body.message, "", body.originator, body.reference, later=body.due_at is not None, at=form.at
+        )
         if body.due_at is not None:
             form.at = local_input(body.due_at, visit)
         return await _page(visit, form, draft=draft)
@@ -73,7 +77,7 @@ async def show(visit: Visit) -> Response:
         if campaign is None:
             raise NotFound
         line = campaign.line
-        form = MessageForm(line.body, line.originator, at=form.at)
+        form = MessageForm(line.body, originator=line.originator, at=form.at)
         return await _page(visit, form, copied=line.id, copied_recipients=line.messages, keeps=False)
     chosen = visit.key("list")
     return await _page(visit, form, chosen=() if chosen is None else (chosen,))
@@ -146,7 +150,7 @@ async def rehearse(visit: Visit) -> Response:
         return await _page(visit, form, **back, status=400)
     sender = form.sender
     body = DraftBody(
-        message=form.message,
+        message=form.text,
         originator=sender.text if sender is not None else form.originator,
         reference=form.reference,
         due_at=form.due_at,
@@ -174,15 +178,18 @@ async def count(visit: Visit) -> Response:
     text = visit.text("message")
     problem = message_problem(visit.account, text) if text.strip() else None
     return visit.page(
-        "_compose_live.html", view=preview(text), problem=problem, originator=visit.text("originator").strip()[:20]
+        "_compose_live.html",
+        view=preview(as_sent(visit.account, text)),
+        problem=problem,
+        originator=visit.text("originator").strip()[:20],
     )
 
 
 async def fix(visit: Visit) -> Response:
     """Uses the twins of GSM 7-bit where there are any."""
     if visit.live:
-        form = MessageForm(with_twins(visit.text("message")), visit.text("originator").strip())
-        return visit.page("_compose_fixed.html", form=form, view=preview(form.message))
+        form = MessageForm(with_twins(visit.text("message")), originator=visit.text("originator").strip())
+        return visit.page("_compose_fixed.html", form=form, view=preview(as_sent(visit.account, form.message)))
     form = read_form(visit)
     form.message = with_twins(form.message)
     form.problems = {}

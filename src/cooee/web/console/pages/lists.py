@@ -35,7 +35,7 @@ async def _list(visit: Visit) -> ListView:
 
 async def taken(visit: Visit, text: str) -> Taken:
     """Pasted numbers of any E.164 shape, as lists hold them."""
-    intake = Intake(visit.account, plan=False)
+    intake = Intake(visit.account, anybody=True)
     await visit.services.recipients.prepare(visit.account)
 
     def take() -> Taken:
@@ -209,7 +209,7 @@ def _best(visit: Visit, sample: tuple[tuple[int, tuple[str, ...]], ...], width: 
     """The column with the most numbers among the first rows."""
     scores = []
     for column in range(width):
-        intake = Intake(visit.account, plan=False)
+        intake = Intake(visit.account, anybody=True)
         intake.add_cells([(no, row[column]) for no, row in sample[:50] if column < len(row) and row[column]])
         found = intake.result()
         scores.append((len(found.numbers) + found.duplicates, -column))

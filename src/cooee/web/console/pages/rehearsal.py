@@ -9,12 +9,13 @@ from array import array
 from starlette.responses import Response
 
 from cooee.model.errors import CREDITS_SHORT, ApiError
-from cooee.model.msisdn import Checked, is_home, is_mobile, parse
+from cooee.model.msisdn import Checked, parse
 from cooee.model.originator import parse_originator
 from cooee.model.segments import segment
 from cooee.service.drafts import Draft
+from cooee.service.intake import Intake
 from cooee.service.recipients import CreateCampaign
-from cooee.web.console.message_form import message_problem
+from cooee.web.console.message_form import message_problem, sender_problem
 from cooee.web.console.preview import preview
 from cooee.web.console.security import fresh_token
 from cooee.web.console.visit import NotFound, Page, Refused, Visit
@@ -66,13 +67,21 @@ async def send(visit: Visit) -> Response:
         return visit.go(f"/campaigns/{draft.campaign_id}")
     sender = parse_originator(draft.body.originator)
     problem = message_problem(visit.account, draft.body.message)
+    if problem is None and sender is not None:
+        problem = sender_problem(visit.account, sender)
     if problem is not None or sender is None:
         return await _page(visit, draft, problem or "The sender is not valid any more.", "send", 400)
     try:
         created = await visit.services.drafts.send(visit.account, draft, sender)
     except ApiError as error:
         if error.code is CREDITS_SHORT:
-            return await _page(visit, draft, "There are not enough credits for it. Nothing was sent.", "send", 400)
+            return await _page(
+                visit,
+                draft,
+                "There are not enough credits for it, or today's limit would be passed. Nothing was sent.",
+                "send",
+                400,
+            )
         raise
     return visit.go(f"/campaigns/{created.campaign_id}", done="sent")
 
@@ -83,11 +92,15 @@ async def to_me(visit: Visit) -> Response:
     account = visit.account
     await visit.services.recipients.prepare(account)
     number = parse(visit.text("me")[:64], account.country)
-    if number is None or not is_mobile(number):
+    if number is None:
         return await _page(visit, draft, "That is no mobile number.", "me", 400)
-    if not account.allow_international and not is_home(number, account.country):
-        return await _page(visit, draft, "That number is abroad, and this account may not send there.", "me", 400)
+    intake = Intake(account)
+    intake.add_canonical([number])
+    if not intake.result().numbers:
+        return await _page(visit, draft, "That number is where this account may not send to.", "me", 400)
     sender = parse_originator(draft.body.originator)
+    if sender is not None and (problem := sender_problem(account, sender)):
+        return await _page(visit, draft, problem, "me", 400)
     once = visit.text("once")
     if sender is None or not _ONCE.fullmatch(once):
         raise Refused("This page has gone stale: go back, reload it, and try again.")
