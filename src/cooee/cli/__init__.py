@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "account": ("cooee.cli.account", "Add, change, credit and suspend accounts."),
     "originator": ("cooee.cli.originator", "Approve sender IDs of accounts."),
     "rate": ("cooee.cli.rate", "Set what a segment costs, by country."),
+    "credits": ("cooee.cli.credits", "Report the credits of accounts by month, for the bill."),
     "carrier": ("cooee.cli.carrier", "Add, change, check and pause carriers."),
     "campaign": ("cooee.cli.campaign", "List, show, pause and delete campaigns."),
     "message": ("cooee.cli.message", "Look one message up."),

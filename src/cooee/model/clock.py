@@ -110,6 +110,20 @@ def iso(ms: int, where: ZoneInfo | None) -> str:
     return ms_to_local(ms, where).isoformat()
 
 
+def iso_offset(ms: int, where: ZoneInfo) -> str:
+    """`2020-07-28T11:06:02+10:00`: the local time with its offset, the same instant wherever it is read."""
+    return datetime.fromtimestamp(ms // SECOND, UTC).astimezone(where).isoformat()
+
+
+def month_bounds(year: int, month: int, where: ZoneInfo) -> tuple[int, int]:
+    """The first instant of a local month, and that of the next one. Months share no instant and leave out none."""
+    following = (year + 1, 1) if month == 12 else (year, month + 1)
+    return (
+        local_to_ms(datetime(year, month, 1, tzinfo=where), where),
+        local_to_ms(datetime(*following, 1, tzinfo=where), where),
+    )
+
+
 def window_opens(ms: int, where: ZoneInfo, opens: int, closes: int) -> int:
     """When a send window next lets a message go: `ms` itself while it is open, else its next opening.
 

@@ -112,7 +112,12 @@ BAD_RANGE = Code(-950, 200, "Date range is not valid", "Days or dates are out of
 INTERNAL = Code(
     -990, 500, "Internal error (request {})", "A fault of ours, or an unknown outcome; the log holds the id."
 )
-UNAVAILABLE = Code(-991, 503, "Temporarily unavailable, nothing was accepted", "The database is away; try again.")
+UNAVAILABLE = Code(
+    -991,
+    503,
+    "Temporarily unavailable, nothing was accepted",
+    "The database is away or a disk is full; try again.",
+)
 
 TABLE: tuple[Code, ...] = (
     SUCCESS, NO_DESTINATION, NO_TEXT, CREDITS_NOT_ALLOWED, CREDITS_INVALID, CREDITS_SHORT,

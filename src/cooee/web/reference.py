@@ -266,7 +266,7 @@ ENTRIES: dict[str, Entry] = {
                     "when all its segments are, and failed when one is. `Code` is 0 for delivered, else the "
                     "carrier's own error number (which the carrier setting `codes` may translate); after a "
                     "refusal at submission it is the command_status in decimal. 999 stands for an error that is "
-                    "no number, 998 for a message that we gave up on.",
+                    "no number, 998 for a message that we gave up on. See [their names](message-codes.md).",
                 ),
             )
         },
@@ -291,7 +291,7 @@ ENTRIES: dict[str, Entry] = {
         "Adds credits to the account that asks, if the operator allows that (`cooee account set NAME "
         "--may-add-credits`). Every top-up is in the account's ledger, for the bill.",
         (
-            ("Action", "`add`", "What to do."),
+            ("action", "`add`", "What to do."),
             ("credits", "a whole number from 1 up", "How many."),
         ),
         {"add": (Example('{"credits": 1000, "action": "add"}', '{"Credits":1997,"Code":0}', "The new balance."),)},
@@ -299,14 +299,15 @@ ENTRIES: dict[str, Entry] = {
     ),
 }
 
-TOP = """# REST API
+_MADE = """# REST API
 
-Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a
-running API and compare the answers.
+Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a running
+API and compare the answers. A server has this page at `/docs`, with schemas, and describes itself to programs at
+`/openapi.json` (OpenAPI 3.1)."""
 
-Cooee speaks the published REST API of an existing SMS service, so that programs written for that service keep
-working. [What is ours](#what-is-ours) lists what the published text leaves open. What is
-missing stands [at the end](#not-in-this-version).
+TOP = """Cooee speaks the published REST API of an existing SMS service, so that programs written for that service
+keep working. [What is ours](#what-is-ours) lists what the published text leaves open. What is missing stands
+[at the end](#not-in-this-version).
 
 ## Requests
 
@@ -416,14 +417,15 @@ def codes_table() -> str:
     for code in TABLE:
         whose = "published" if code.given else "ours"
         when = code.when + (" Not raised by this version." if code in RESERVED else "")
-        lines.append(f"| {code.code} | {code.http} | {_text(code)} | {when} | {whose} |")
+        lines.append(f"| {code.code} | {code.http} | {message_of(code)} | {when} | {whose} |")
     return "\n".join(lines)
 
 
-def _text(code: Code) -> str:
+def message_of(code: Code) -> str:
+    """A code's message, with dots for what is filled in."""
     if code is BAD_ACTION:
         return "Action not specified · Unknown action '…'"
-    return code.text.replace("'{}", "'…' …").replace("{}", "…").replace("|", "\\|")
+    return code.text.replace("'{}", "'…' …").replace("{}", "…")
 
 
 def _example(example: Example) -> str:
@@ -432,7 +434,8 @@ def _example(example: Example) -> str:
     return "\n\n".join(parts)
 
 
-def _section(resource: Resource) -> str:
+def section(resource: Resource) -> str:
+    """A resource, as Markdown."""
     entry = ENTRIES[resource.name]
     actions = tuple(resource.actions or ("",))
     if set(actions) != set(entry.actions) or bool(resource.get) != bool(entry.get):
@@ -452,8 +455,8 @@ def _section(resource: Resource) -> str:
 
 def page() -> str:
     """docs/api.md."""
-    sections = [_section(resource) for resource in RESOURCES]
-    return "\n\n".join([TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
+    sections = [section(resource) for resource in RESOURCES]
+    return "\n\n".join([_MADE, TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
 
 
 if __name__ == "__main__":

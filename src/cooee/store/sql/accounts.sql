@@ -130,3 +130,28 @@ DELETE FROM rate WHERE account_id = :account_id AND country = :country;
 -- Accounts that may use approved sender IDs only, and have none.
 SELECT a.name FROM account a
 WHERE a.approved_only = 1 AND NOT EXISTS (SELECT 1 FROM originator o WHERE o.account_id = a.id) ORDER BY a.name;
+-- name: account_parents
+-- A page of all accounts, to find those below one. There is no index on parents: accounts are few.
+SELECT id, name, parent_id FROM account WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: ledger_head
+-- The balance, and the number of the ledger line that it is the sum up to. What comes later has higher numbers.
+SELECT credits, ledger_no FROM account WHERE id = :id;
+
+-- name: ledger_sums
+-- One stretch of an account's ledger, summed up: before, in and after a span of time, by kind. Times need not rise
+-- with the numbers (nodes have clocks of their own), so that a span is not found by a search. A campaign is counted
+-- by the line that charged it first; its row is looked up for those lines alone: the others have no key to look for.
+SELECT CASE WHEN l.at < :starts THEN 0 WHEN l.at < :ends THEN 1 ELSE 2 END, l.kind, SUM(l.amount), COUNT(*),
+    COUNT(c.id), COALESCE(SUM(c.messages), 0), COALESCE(SUM(c.messages * c.segments), 0)
+FROM ledger l LEFT JOIN campaign c ON c.account_id = l.account_id AND c.id = CASE
+    WHEN l.at >= :starts AND l.at < :ends AND l.kind = 'charge' AND l.reason = 'campaign' THEN l.campaign_id END
+WHERE l.account_id = :account_id AND l.no > :after AND l.no <= :upto
+GROUP BY 1, 2;
+
+-- name: ledger_lines
+-- What was neither charged nor given back in a span of time, within one stretch of the ledger: each line of a bill.
+SELECT no, at, amount, kind, reason FROM ledger
+WHERE account_id = :account_id AND no > :after AND no <= :upto AND at >= :starts AND at < :ends
+  AND kind NOT IN ('charge', 'refund')
+ORDER BY no;
