@@ -21,11 +21,13 @@ from cooee.config import Settings
 from cooee.engine.fleet import Defaults
 from cooee.engine.supervisor import Engine
 from cooee.model.clock import Clock, SystemClock
+from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
+from cooee.service.codes import load_codes
 from cooee.service.operators import Operators
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
@@ -88,6 +90,7 @@ class Node:
         self.accounts: Accounts
         self.operators: Operators
         self.console_services: ConsoleServices | None = None
+        self.codes: CodeTable
         self.database: Database
 
     async def start(self) -> None:
@@ -100,6 +103,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
+        self.codes = load_codes(settings.codes_file)
         path = sqlite_path(settings.database)
         if path is not None:
             if settings.role != "all":
@@ -192,6 +196,7 @@ class Node:
                 readiness=self._readiness,
                 metrics=settings.metrics,
                 console=pages,
+                codes=self.codes,
             )
             self._undo.callback(app.close)
         config = uvicorn.Config(

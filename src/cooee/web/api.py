@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from cooee.model.clock import Clock
+from cooee.model.codetable import CodeTable
 from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, ApiError
 from cooee.model.metrics import REQUESTS
 from cooee.service.accounts import Accounts
@@ -25,6 +26,7 @@ from cooee.service.reports import Reports
 from cooee.web import account, audience, campaign, delivery, health
 from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
+from cooee.web.documents import Documents
 from cooee.web.request import Answer, CampaignActions, Fields, Handler, Request, Services
 from cooee.web.respond import (
     NO_CONTENT,
@@ -107,10 +109,10 @@ def find_resource(path: str) -> Resource | None:
 
 
 class Api:
-    """The ASGI application of the REST API, with /healthz, /readyz and /metrics.
+    """The ASGI application of the REST API, with /openapi.json and /docs, /healthz, /readyz and /metrics.
 
-    `console` answers every other path, if there is one.
-    `readiness` tells whether this process does its work, and the reasons if not.
+    `console` answers every other path, if there is one. `readiness` tells whether this process does its work, and
+    the reasons if not; `codes` are the names of message codes for /docs.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Api:
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: bool = True,
         console: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
+        codes: CodeTable | None = None,
     ) -> None:
         self._console = console
         self._recipients = Recipients()
@@ -133,6 +136,7 @@ class Api:
         self._settings = settings
         self._cors = Cors(settings.cors_origins)
         self._pages = health.Pages(readiness, metrics=metrics)
+        self._documents = Documents(codes or CodeTable(), settings.error_http_status)
         self._places = asyncio.Semaphore(LARGE_AT_ONCE)
         self._counters: dict[tuple[str, int], Any] = {}
 
@@ -151,6 +155,8 @@ class Api:
                 refusal = refusal_of(ApiError(NO_RESOURCE), 200)
                 self._count("none", refusal.code)
                 await send_bytes(send, refusal.status, refusal.body)
+            elif self._documents.has(path):
+                await self._documents.answer(scope["method"], path, send)
             elif self._console is not None and path not in health.PATHS:
                 await self._console(scope, receive, send)
             else:
@@ -181,7 +187,7 @@ class Api:
             room.leave()
         self._count(resource.name, 0)
         if isinstance(answer, Streamed):
-            await send_streamed(send, answer, extra)
+            await send_streamed(send, answer, extra, receive)
         else:
             await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)
 
