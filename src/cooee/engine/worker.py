@@ -8,6 +8,7 @@ answer came that nothing else took along. Only what a trip granted is written to
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
@@ -100,6 +101,8 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self.link: Link | None = None
         self.problem: str | None = None
+        self.answered: Counter[str] = Counter()
+        """Messages by what became of them, as in the metric `cooee_submit_total`."""
 
     def _until(self, now: int) -> int | None:
         return None if self._policy.wait_ms is None else now + self._policy.wait_ms
@@ -352,14 +355,17 @@ class Worker:
 
     def _count(self, tally: Tally) -> None:
         name = self.carrier.name
-        if tally.accepted:
-            SUBMITTED.labels(name, "accepted").inc(tally.accepted)
-        if tally.refused:
-            SUBMITTED.labels(name, "refused").inc(tally.refused)
-        if tally.retried:
-            SUBMITTED.labels(name, "retried").inc(tally.retried)
+        counts = {
+            "accepted": tally.accepted,
+            "refused": tally.refused,
+            "retried": tally.retried,
+            "uncertain": tally.uncertain,
+        }
+        for outcome, count in counts.items():
+            if count:
+                SUBMITTED.labels(name, outcome).inc(count)
+                self.answered[outcome] += count
         if tally.uncertain:
-            SUBMITTED.labels(name, "uncertain").inc(tally.uncertain)
             UNCERTAIN.labels(name, "no answer").inc(tally.uncertain)
         if tally.throttled:
             self.pacing.throttled()

@@ -10,6 +10,7 @@ import builtins
 
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
+from cooee.service import audit
 from cooee.service.accounts import Accounts, check_name, check_password
 from cooee.store import sessions as rows
 from cooee.store.database import Database, Tx
@@ -32,28 +33,36 @@ class Operators:
         password_hash = await self._accounts.hash_password(check_password(password))
         operator_id = await self._ids.exactly_one("operator")
         now = self._clock.now_ms()
+        made = audit.change("operator added")
 
         async def operation(tx: Tx) -> OperatorRow:
             if not await rows.add_operator(tx, operator_id, name, password_hash, now):
                 raise ConfigError(f"there is an operator '{name}' already")
+            await audit.note(tx, made, now, f"operator {name}")
             return await _named(tx, name)
 
         return await self._database.write(operation)
 
     async def remove(self, name: str) -> None:
         """Takes an operator away; every session ends. ConfigError when there is none of that name."""
+        made = audit.change("operator removed")
+        now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
             await rows.drop_operator(tx, (await _named(tx, name)).id)
+            await audit.note(tx, made, now, f"operator {name}")
 
         await self._database.write(operation)
 
     async def set_password(self, name: str, password: str) -> None:
         """A new password; every session of the operator ends. ConfigError says what cannot be."""
         password_hash = await self._accounts.hash_password(check_password(password))
+        made = audit.change("password changed")
+        now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
             await rows.set_operator_password(tx, (await _named(tx, name)).id, password_hash)
+            await audit.note(tx, made, now, f"operator {name}")
 
         await self._database.write(operation)
 
@@ -72,7 +81,11 @@ class Operators:
                 return None
             return await self._database.read(lambda tx: rows.operator_named(tx, name))
 
-        return await self._accounts.admit(f"operator:{name}", password, address, find)
+        found = await self._accounts.admit(f"operator:{name}", password, address, find)
+        made = audit.change("operator signed in", by=audit.Actor("operator", found.name))
+        now = self._clock.now_ms()
+        await self._database.write(lambda tx: audit.note(tx, made, now, f"from {address}" if address else ""))
+        return found
 
 
 def _check(name: str) -> None:

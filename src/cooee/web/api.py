@@ -111,8 +111,8 @@ def find_resource(path: str) -> Resource | None:
 class Api:
     """The ASGI application of the REST API, with /openapi.json and /docs, /healthz, /readyz and /metrics.
 
-    `readiness` tells whether this process does its work, and the reasons if not; `codes` are the names of message
-    codes for /docs; `console` answers every other path, if there is one.
+    `console` answers every other path, if there is one. `readiness` tells whether this process does its work, and
+    the reasons if not; `codes` are the names of message codes for /docs.
     """
 
     def __init__(
@@ -126,8 +126,8 @@ class Api:
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: bool = True,
-        codes: CodeTable | None = None,
         console: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
+        codes: CodeTable | None = None,
     ) -> None:
         self._console = console
         self._recipients = Recipients()
