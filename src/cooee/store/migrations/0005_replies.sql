@@ -172,3 +172,12 @@ CREATE INDEX auto_answer_at ON auto_answer (at);
 
 -- Answers to STOP must reach who has just opted out.
 ALTER TABLE campaign ADD COLUMN unwashed SMALLINT NOT NULL DEFAULT 0;
+
+-- Who polls an account's replies: until when its polls are paid for (UTC ms; a poll costs a minute, and three may be
+-- owed), and which poll is being answered. `beat` rises while that poll's node lives.
+CREATE TABLE reply_poll (
+    account_id BIGINT PRIMARY KEY,
+    paid_until BIGINT NOT NULL,
+    holder     BIGINT,                              -- drawn anew for each poll
+    beat       BIGINT NOT NULL
+);
