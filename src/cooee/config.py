@@ -99,6 +99,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 24.0
 
+    webhook_allow_private: Annotated[
+        bool,
+        Meta(
+            description="Let reply webhooks lead to private, loopback and link-local addresses. Their URLs come "
+            "from customers: without this, none can make Cooee call a service inside your network.",
+        ),
+    ] = False
+    webhook_calls: Annotated[
+        int,
+        Meta(
+            ge=8,
+            le=4096,
+            description="Calls of reply webhooks that a node has under way at once; each needs a file descriptor.",
+        ),
+    ] = 256
+
+    reply_parts_wait_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86400,
+            description="How long a long reply waits for all of its parts; then what has come is passed on.",
+        ),
+    ] = 600.0
+
     @property
     def node_name(self) -> str:
         """`node`, or host name and process id where it is empty."""
