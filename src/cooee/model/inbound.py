@@ -5,6 +5,10 @@ from __future__ import annotations
 import enum
 import unicodedata
 
+from cooee.model.msisdn import parse
+
+_INTERNATIONAL, _ALPHANUMERIC = 1, 5
+
 
 class NumberKind(enum.IntEnum):
     """Whose the replies to a number are. Numbers are stored."""
@@ -50,3 +54,22 @@ def keyword_form(text: str) -> str:
         return ""
     plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_EDGES)
     return plain if len(plain) <= KEYWORD_LENGTH else ""
+
+
+def number_of(raw: str) -> str:
+    """One of our numbers as a carrier writes it, in the form that they are registered in: digits without `+`."""
+    digits = "".join(raw.split()).lstrip("+")
+    return digits[2:] if digits.startswith("00") and len(digits) > 10 else digits
+
+
+def sender_of(raw: str, ton: int, country: str) -> tuple[str, int | None]:
+    """Who wrote: as the API shows it, and the MSISDN where it is one.
+
+    `ton` 1 says that `raw` is in international form (SMPP 3.4 §5.2.5); else it may be in the local form of
+    `country`. Short codes and alphanumeric senders have no MSISDN, and are shown as they came.
+    """
+    shown = raw.strip()
+    if ton == _INTERNATIONAL and shown[:1].isdigit():
+        shown = "+" + shown.removeprefix("00")
+    msisdn = parse(shown, country) if ton != _ALPHANUMERIC else None
+    return (raw.strip() if msisdn is None else str(msisdn)), msisdn
