@@ -21,6 +21,7 @@ GIVE_UP_MS = DAY
 FIRST_RETRY_MS, MAX_RETRY_MS = MINUTE, HOUR
 MAX_URL = 2000
 MAX_USERNAME = 128
+MAX_PASSWORD = 256
 TAKEN = b"0"
 MAX_ANSWER = 4096
 """Octets of an answer that are looked at."""
@@ -140,6 +141,17 @@ def check_username(text: str) -> str:
     """`text`, if it may be the parameter `username`; ConfigError says why not."""
     if len(text) > MAX_USERNAME or (text and not text.isprintable()):
         raise ConfigError(f"the webhook's username has up to {MAX_USERNAME} printable characters")
+    return text
+
+
+def check_password(text: str) -> str:
+    """`text`, if it may be the parameter `password`; ConfigError says why not."""
+    if not 1 <= len(text) <= MAX_PASSWORD:
+        raise ConfigError(f"the webhook's password has 1 to {MAX_PASSWORD} characters; this one has {len(text)}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("the webhook's password is not valid UTF-8 text") from None
     return text
 
 

@@ -10,10 +10,13 @@ environment is used, no cookie is kept, nothing is decompressed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urljoin
@@ -35,6 +38,8 @@ CONNECT_S = 5.0
 """For a connection, its TLS handshake included."""
 TOTAL_S = 15.0
 """For everything, redirects included."""
+IDLE_S = 2.0
+"""How long a connection waits to be used again."""
 MAX_REDIRECTS = 3
 REASON_LENGTH = 120
 _EXCERPT = 24
@@ -99,7 +104,7 @@ class Receiver:
     def __init__(self, clock: Clock, *, allow_private: bool, resolve: Resolve | None = None) -> None:
         self._allow_private = allow_private
         self._resolver = _Judged(resolve or SystemResolver(clock), allow_private)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     def _socket(self, info: Any) -> socket.socket:
         family, kind, proto, _, where = info
@@ -108,16 +113,19 @@ class Receiver:
             raise _Refused(f"{where[0]} is {reason}")
         return socket.socket(family, kind, proto)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
+    def _session(self, keep: bool) -> aiohttp.ClientSession:
+        """One for connections that are used again, one for others: idle ones by the thousand are too many."""
+        if keep not in self._sessions:
+            make = partial(
+                aiohttp.TCPConnector,
                 resolver=self._resolver,
                 use_dns_cache=False,
                 limit=0,
                 socket_factory=self._socket,
                 ssl=ssl.create_default_context(),
             )
-            self._session = aiohttp.ClientSession(
+            connector = make(keepalive_timeout=IDLE_S) if keep else make(force_close=True)
+            self._sessions[keep] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
@@ -126,13 +134,13 @@ class Receiver:
                 auto_decompress=False,
                 requote_redirect_url=False,
             )
-        return self._session
+        return self._sessions[keep]
 
     async def close(self) -> None:
         """Lets go of every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
 
     async def call(self, target: Target, call: ReplyCall, *, keep: bool = False) -> Outcome:
         """Tells one reply; raises only when cancelled. `keep`: the connection will be used again at once."""
@@ -174,11 +182,9 @@ class Receiver:
 
     async def _get(self, url: str, keep: bool, secrets: Iterable[str]) -> Outcome | tuple[int, str]:
         """One request: what came of it, or a redirect's status and place."""
-        headers = None if keep else {"Connection": "close"}
-        # An answer is read no further than needed, so its connection is closed unless it ended by itself.
-        response = await self._open().get(URL(url, encoded=True), headers=headers, allow_redirects=False)
-        ended = False
-        try:
+        response = await self._session(keep).get(URL(url, encoded=True), allow_redirects=False)
+        # A connection is used again only if the answer was read to its end; it is back in the pool by then.
+        with contextlib.closing(response):
             status = response.status
             location = response.headers.get("Location")
             if status in _REDIRECTS and location:
@@ -197,11 +203,6 @@ class Receiver:
                 what = "something else than 0" if body.strip() else "an empty body instead of 0"
                 return Outcome(False, status, f"answered {status} with {what}", _excerpt(body, secrets))
             return Outcome(True, status)
-        finally:
-            if keep and ended:
-                response.release()
-            else:
-                response.close()
 
 
 async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
@@ -257,6 +258,8 @@ def _failure(error: Exception) -> Outcome:
 
 
 def _words(error: OSError) -> str:
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -135,14 +135,18 @@ SELECT COUNT(*), MIN(created_at), MIN(next_at) FROM webhook_delivery WHERE accou
 SELECT COUNT(*) FROM webhook_delivery WHERE account_id = :account_id AND state = 3;
 
 -- name: delivery_log
-SELECT d.reply_id, d.state, d.attempts, d.created_at, d.next_at, d.last_at, d.status, d.reason, d.excerpt,
-    p.originator, p.recipient
-FROM webhook_delivery d LEFT JOIN reply p ON p.account_id = d.account_id AND p.id = d.reply_id
+-- The newest of an account.
+SELECT a.name, a.zone, d.reply_id, d.state, d.attempts, d.created_at, d.next_at, d.last_at, d.status, d.reason,
+    d.excerpt, p.originator, p.recipient
+FROM webhook_delivery d JOIN account a ON a.id = d.account_id
+LEFT JOIN reply p ON p.account_id = d.account_id AND p.id = d.reply_id
 WHERE d.account_id = :account_id AND (CAST(:state AS BIGINT) IS NULL OR d.state = :state)
 ORDER BY d.reply_id DESC LIMIT :limit;
 
 -- name: parked_deliveries
-SELECT a.name, d.reply_id, d.attempts, d.created_at, d.last_at, d.status, d.reason, d.excerpt, p.originator, p.recipient
+-- The oldest that were given up: of one account, or of all.
+SELECT a.name, a.zone, d.reply_id, d.state, d.attempts, d.created_at, d.next_at, d.last_at, d.status, d.reason,
+    d.excerpt, p.originator, p.recipient
 FROM webhook_delivery d JOIN account a ON a.id = d.account_id
 LEFT JOIN reply p ON p.account_id = d.account_id AND p.id = d.reply_id
 WHERE d.state = 3 AND (CAST(:account_id AS BIGINT) IS NULL OR d.account_id = :account_id)
