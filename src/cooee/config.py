@@ -56,6 +56,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     simulate: Annotated[
         bool, Meta(description="Hand messages to the embedded simulated SMSC. Nothing reaches a real phone.")
     ] = False
+    simulate_control_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="With `simulate`: port on 127.0.0.1 at which `cooee handset` finds the simulated phones; "
+            "0 for none.",
+        ),
+    ] = 0
     node: Annotated[
         str,
         Meta(max_length=64, description="Name of this node in logs and leases. Empty: host name and process id."),

@@ -91,11 +91,11 @@ async def give_up_parts(tx: Tx, carrier_id: int, keys: Sequence[parts.PartKey], 
     return await deliver(tx, carrier_id, await parts.give_up(tx, carrier_id, keys, before, now), now)
 
 
-async def deliver(tx: Tx, carrier_id: int, wholes: Sequence[Whole], now: int) -> Taken:
-    """Routes and stores whole messages that came over a carrier."""
+async def deliver(tx: Tx, carrier_id: int, wholes: Sequence[Whole], now: int, *, answers: bool = True) -> Taken:
+    """Routes and stores whole messages that came over a carrier. `answers`: keywords are answered."""
     if not wholes:
         return Taken()
-    return await settle(tx, carrier_id, await route(tx, carrier_id, wholes), now)
+    return await settle(tx, carrier_id, await route(tx, carrier_id, wholes), now, answers=answers)
 
 
 async def route(tx: Tx, carrier_id: int, wholes: Sequence[Whole]) -> list[Routed]:
