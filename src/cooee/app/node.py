@@ -24,6 +24,8 @@ from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
+from cooee.service.optouts import Optouts
+from cooee.service.replies import Replies
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
@@ -34,6 +36,7 @@ from cooee.store.refs import load_memory
 from cooee.store.secrets import key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
 from cooee.web.api import Api, ApiSettings
+from cooee.web.connection import WatchedProtocol
 from cooee.web.health import HealthOnly
 
 log = structlog.get_logger()
@@ -163,6 +166,8 @@ class Node:
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
+                replies=Replies(self.database, self.clock),
+                optouts=Optouts(self.database, self.clock),
                 clock=self.clock,
                 settings=ApiSettings(
                     settings.body_limit_mb * 1024 * 1024, settings.cors_origins, settings.error_http_status
@@ -173,7 +178,7 @@ class Node:
             self._undo.callback(app.close)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=WatchedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -107,7 +107,7 @@ class Recipients:
                 items = decode(b"[" + chunk + b"]")
                 if isinstance(items, list):
                     numbers.add(items)
-            _give_way()
+            give_way()
         return numbers.result()
 
     @staticmethod
@@ -128,7 +128,7 @@ def _check_one(text: str, home: str, international: bool) -> Checked:
     return Checked(array("q", (number,)), 0, 0, 0)
 
 
-def _give_way() -> None:
+def give_way() -> None:
     """Lets other threads have the interpreter lock.
 
     Giving it back and taking it again at once would starve them: whoever waits for it only insists when nobody

@@ -11,6 +11,13 @@ from collections.abc import Sequence
 from cooee.model.inbound import Reason
 from cooee.store.database import Row, Tx
 
+PAGE = 2000
+"""Opt-outs read in one go."""
+PIECE = 2000
+"""Numbers that one transaction adds or removes, so that nobody waits long for the writer."""
+NEWEST = (2**62, 0)
+"""Where the first page begins."""
+
 
 async def add(tx: Tx, rows: Sequence[tuple[int, int, str, str]], reason: Reason, now: int) -> int:
     """Opts numbers out: (account_id, destination, who, text) each; how many were not opted out before.
@@ -28,3 +35,11 @@ async def remove(tx: Tx, rows: Sequence[tuple[int, int, str, str]], reason: Reas
     ordered = [row for _, row in sorted(unique.items())]
     await tx.many("keep_optouts", ordered, reason=reason.value, now=now)
     return await tx.many("drop_optouts", ordered)
+
+
+async def page(tx: Tx, account_id: int, before: tuple[int, int] = NEWEST) -> Sequence[Row]:
+    """The next PAGE opt-outs before (added_at, destination), newest first: (destination, added_at UTC ms, reason,
+    text). Fewer mean that these were the last."""
+    return await tx.all(
+        "optouts_page", account_id=account_id, added_at=before[0], destination=before[1], limit=PAGE
+    )

@@ -19,3 +19,27 @@ ON CONFLICT DO NOTHING;
 
 -- name: drop_optouts rows(account_id bigint, destination bigint, who text, body text)
 DELETE FROM optout WHERE (account_id, destination) IN (SELECT r.account_id, r.destination FROM {rows} AS r);
+
+-- name: optouts_page json(destination, added_at, reason, body)
+-- Newest first, backwards along the index that says so. SQLite seeks by both columns only where no CAST is around
+-- the values: else a million that were added at once are walked from their end for each page.
+SELECT destination, added_at, reason, body FROM optout
+WHERE account_id = :account_id AND (added_at, destination) < (:added_at, :destination)
+ORDER BY added_at DESC, destination DESC LIMIT :limit;
+
+-- name: optout_list
+-- For a person: what holds, newest first.
+SELECT destination, added_at, reason, who, body FROM optout
+WHERE account_id = :account_id ORDER BY added_at DESC, destination DESC LIMIT :limit;
+
+-- name: optout_history
+-- For a person: everything that is known of an account's opt-outs, or of one number's, newest first.
+SELECT destination, added_at, reason, who, body, NULL AS deleted_at, NULL AS deleted_reason, NULL AS deleted_who,
+    NULL AS deleted_body
+FROM optout
+WHERE account_id = :account_id AND (CAST(:destination AS BIGINT) IS NULL OR destination = :destination)
+UNION ALL
+SELECT destination, added_at, reason, who, body, deleted_at, deleted_reason, deleted_who, deleted_body
+FROM optout_past
+WHERE account_id = :account_id AND (CAST(:destination AS BIGINT) IS NULL OR destination = :destination)
+ORDER BY 2 DESC, 1 DESC LIMIT :limit;
