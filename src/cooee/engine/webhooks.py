@@ -177,7 +177,7 @@ class Webhooks:
             self._yield_surplus(share)
         if room <= 0 or not free or not self._membership.may_write():
             return
-        wanted = sorted(free)[:room]
+        wanted = free[:room]
         try:
             taken = await self._database.write(lambda tx: rows.claim(tx, owner, wanted), Priority.ENGINE)
         except CommitUnknown:

@@ -74,7 +74,7 @@ async def due(tx: Tx, owner: int, now: int) -> tuple[list[int], list[int]]:
     free: list[int] = []
     for row in await tx.all("due_webhooks", owner=owner, now=now, longest_block=LONGEST_BLOCK_MS):
         (free if row[1] is None else held).append(row[0])
-    return held, free
+    return sorted(held), sorted(free)
 
 
 async def claim(tx: Tx, owner: int, accounts: Iterable[int]) -> list[Webhook]:

@@ -129,10 +129,12 @@ ON CONFLICT (account_id) DO UPDATE SET state = excluded.state, version = webhook
     down_since = NULL, blocked_until = 0;
 
 -- name: count_waiting
-SELECT COUNT(*), MIN(created_at), MIN(next_at) FROM webhook_delivery WHERE account_id = :account_id AND state = 1;
+-- The second column of the index in the condition keeps SQLite from walking all of an account by the primary key.
+SELECT COUNT(*), MIN(created_at), MIN(next_at) FROM webhook_delivery
+WHERE account_id = :account_id AND state = 1 AND next_at > 0;
 
 -- name: count_parked
-SELECT COUNT(*) FROM webhook_delivery WHERE account_id = :account_id AND state = 3;
+SELECT COUNT(*) FROM webhook_delivery WHERE account_id = :account_id AND state = 3 AND last_at > 0;
 
 -- name: delivery_log
 -- The newest of an account.
