@@ -129,9 +129,14 @@ class Lane:
         return self.account_id, self.failures, self.down_since, self.blocked_until
 
 
-def failed_row(due: Due, outcome: Outcome, now: int) -> Row:
-    """What a failure makes of a delivery, as `Results.failed` has it: its next attempt, or the end of them."""
-    give_up_at = due.give_up_at if due.give_up_at is not None else now + GIVE_UP_MS
+def failed_row(due: Due, outcome: Outcome, down_since: int, now: int) -> Row:
+    """What a failure makes of a delivery, as `Results.failed` has it: its next attempt, or the end of them.
+
+    `down_since` is when the receiver began to fail: a reply that was held back counts as tried since then.
+    """
+    give_up_at = due.give_up_at
+    if give_up_at is None:
+        give_up_at = max(due.created_at, down_since) + GIVE_UP_MS
     state = DeliveryState.PARKED if now >= give_up_at else DeliveryState.WAITING
     next_at = min(now + retry_ms(due.attempts + 1), give_up_at)
     return (

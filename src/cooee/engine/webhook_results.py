@@ -49,7 +49,8 @@ class Recorder:
         if outcome.taken:
             self._results.taken.append((due.account_id, due.reply_id, now, outcome.status))
         else:
-            self._results.failed.append(failed_row(due, outcome, now))
+            down_since = now if lane.down_since is None else lane.down_since
+            self._results.failed.append(failed_row(due, outcome, down_since, now))
         if health:
             self._results.health[lane.account_id] = lane.health
         self._unrecorded.append((lane, due.reply_id))

@@ -41,6 +41,7 @@ class Due:
     account_id: int
     reply_id: int
     attempts: int
+    created_at: int
     give_up_at: int | None
     originator: str
     recipient: str

@@ -44,8 +44,9 @@ UPDATE webhook SET owner = NULL WHERE account_id IN (SELECT r.account_id FROM {r
 -- name: drop_webhook_leases
 UPDATE webhook SET owner = NULL WHERE owner = :owner;
 
--- name: due_replies [sqlite] rows(account_id bigint) json(account_id, reply_id, attempts, give_up_at, originator, recipient, reference, body)
-SELECT d.account_id, d.reply_id, d.attempts, d.give_up_at, p.originator, p.recipient, p.reference, p.body
+-- name: due_replies [sqlite] rows(account_id bigint) json(account_id, reply_id, attempts, created_at, give_up_at, originator, recipient, reference, body)
+SELECT d.account_id, d.reply_id, d.attempts, d.created_at, d.give_up_at, p.originator, p.recipient, p.reference,
+    p.body
 FROM {rows} AS r
 CROSS JOIN webhook_delivery d ON d.account_id = r.account_id AND d.reply_id IN (
     SELECT x.reply_id FROM webhook_delivery x
@@ -56,10 +57,11 @@ ORDER BY d.account_id, d.next_at, d.reply_id;
 
 -- name: due_replies [postgres] rows(account_id bigint)
 -- The next few of each webhook, in the order they became due.
-SELECT d.account_id, d.reply_id, d.attempts, d.give_up_at, p.originator, p.recipient, p.reference, p.body
+SELECT d.account_id, d.reply_id, d.attempts, d.created_at, d.give_up_at, p.originator, p.recipient, p.reference,
+    p.body
 FROM {rows} AS r
 CROSS JOIN LATERAL (
-    SELECT x.account_id, x.reply_id, x.attempts, x.give_up_at, x.next_at FROM webhook_delivery x
+    SELECT x.account_id, x.reply_id, x.attempts, x.created_at, x.give_up_at, x.next_at FROM webhook_delivery x
     WHERE x.account_id = r.account_id AND x.state = 1 AND x.next_at <= :now
     ORDER BY x.next_at, x.reply_id LIMIT :each) d
 JOIN reply p ON p.account_id = d.account_id AND p.id = d.reply_id
