@@ -94,7 +94,7 @@ class Server:
         ids = Ids(self.database)
         self.accounts = Accounts(self.database, ids, self.clock)
         campaigns = Campaigns(self.database, ids, self.clock, Routes(self.database, self.clock))
-        self.replies = Replies(self.database, self.clock)
+        self.replies = Replies(self.database, self.clock, alone=self.url.startswith("sqlite"))
         self.optouts = Optouts(self.database, self.clock)
         self.api = Api(
             accounts=self.accounts,

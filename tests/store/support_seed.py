@@ -1,4 +1,5 @@
-"""Enough rows that a plan which walks a table is seen: 50,000 messages and ids, 2,000 batches, many campaigns."""
+"""Enough rows that a plan which walks a table is seen: 50,000 messages and ids, 2,000 batches, many campaigns and
+replies."""
 
 from __future__ import annotations
 
@@ -6,13 +7,17 @@ import random
 from array import array
 
 from cooee.model.campaign import BatchState, CampaignState
+from cooee.model.inbound import ReplyKind
 from cooee.model.message import MessageState
+from cooee.store import replies
 from cooee.store.database import Lane, Row, Tx
+from cooee.store.replies import NewReply
 from tests.store.support_store import FIRST, World
 
 MESSAGES = 50_000
 BATCHES = 2000
 CAMPAIGNS = 3000
+REPLIES = 20_000
 LARGE = 1_000_001
 """The campaign that most of it belongs to."""
 
@@ -94,8 +99,18 @@ async def seed(world: World) -> None:
             lambda tx, f=first: tx.many("add_orphans", orphans[f // 10 * 4 :][:4000], carrier_id=carrier, now=now),  # type: ignore[misc]
             Lane.BULK,
         )
-    for at in range(0, 2000, 100):
-        await world.opt_out(FIRST + at)
+    written = [
+        NewReply(
+            account, at, now + at, carrier, str(FIRST + at % 1000), FIRST + at % 1000, "61411", "yes",
+            ReplyKind.REPLY, 1, 0, None, "",
+        )
+        for at in range(REPLIES)
+    ]  # fmt: skip
+    for first in range(0, REPLIES, 5000):
+        await world.write(lambda tx, f=first: replies.add(tx, written[f : f + 5000], now), Lane.BULK)  # type: ignore[misc]
+    await world.sql(f"UPDATE reply SET retrieved_at = {now} WHERE id < {REPLIES - 500}")
+    out: list[Row] = [(account, FIRST + at, "Client", "", "") for at in range(0, 200_000, 100)]
+    await world.write(lambda tx: tx.many("add_optouts", out, now=0))
 
 
 def state_of(at: int) -> CampaignState:

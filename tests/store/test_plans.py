@@ -92,11 +92,22 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "last_batch": ([], {"account_id": A, "id": LARGE}),
     "lock_unstarted": ([], {"account_id": A, "id": LARGE}),
     "view_campaign": ([], {"id": LARGE}),
+    "inbox_waiting": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "limit": 1000}),
+    "inbox_between": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "until": NOW + 999, "limit": 1000}),
+    "inbox_from": (
+        [],
+        {"account_id": A, "handset": FIRST, "received_at": NOW, "id": 1, "until": NOW + 10**6, "limit": 1000},
+    ),
+    "inbox_flag": ([(at,) for at in range(1000)], {"account_id": A, "now": NOW}),
+    "add_optouts": ([(A, FIRST + at, "Client", "x", "") for at in range(500)], {"now": NOW}),
+    "keep_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {"now": NOW, "reason": "Client"}),
+    "drop_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {}),
+    "optouts_page": ([], {"account_id": A, "added_at": 0, "destination": FIRST + 1000, "limit": 500}),
 }
 
-BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign")
+BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign", "reply")
 SMALL_INDEX = re.compile(
-    r"(batch_(ready|delayed|out)|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
+    r"(batch_(ready|delayed|out)|reply_new|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
 """Partial indexes: they hold only what is to be done, so walking them is what they are for."""
 
@@ -169,7 +180,7 @@ async def postgres_walks(
         relation = re.sub(r"_(default|\d+)$", "", table)
         if table in empty:
             continue  # a partition without rows is read in no time, whichever way
-        if relation not in ("message", "segment_ref", "batch"):
+        if relation not in ("message", "segment_ref", "batch", "reply", "optout"):
             continue
         if node["Node Type"] == "Seq Scan":
             bad.append(f"Seq Scan on {relation}")

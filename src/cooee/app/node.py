@@ -166,7 +166,7 @@ class Node:
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
-                replies=Replies(self.database, self.clock),
+                replies=Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None),
                 optouts=Optouts(self.database, self.clock),
                 clock=self.clock,
                 settings=ApiSettings(

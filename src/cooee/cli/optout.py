@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
 from cooee.config import Settings
+from cooee.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from cooee.store.database import Database, Row
 
 WHO = "operator"
+SHOWN = 10
+"""Lines of an imported file that are named when they hold no number."""
+
+account_flag = click.option("--account", required=True, metavar="NAME", help="Whose opt-outs.")
 
 
 @click.group()
@@ -27,7 +34,7 @@ def optout() -> None:
 
     \b
     Example:
-      cooee optout list acme
+      cooee optout list --account acme
     """
 
 
@@ -48,51 +55,111 @@ async def _optouts(settings: Settings, name: str) -> AsyncIterator[tuple[Optouts
 
 
 @optout.command()
-@click.argument("account")
 @click.argument("numbers", nargs=-1, required=True)
+@account_flag
 @takes_settings("database")
-def add(settings: Settings, account: str, numbers: tuple[str, ...]) -> None:
-    """Opt NUMBERS out: ACCOUNT writes to them no more, from the very next slice of every campaign.
+def add(settings: Settings, numbers: tuple[str, ...], account: str) -> None:
+    """Opt NUMBERS out: the account writes to them no more, from the very next slice of every campaign.
 
     \b
     Example:
-      cooee optout add acme 61400123456 '0400 123 457'
+      cooee optout add --account acme 61400123456 '0400 123 457'
     """
     from cooee.model.inbound import Reason
 
     async def work() -> tuple[int, int]:
         async with _optouts(settings, account) as (optouts, found, _):
-            valid = optouts.check(found, numbers)
-            if not valid:
-                raise click.UsageError("none of these is a number")
+            valid = _valid(optouts, found, numbers)
             return await optouts.add(found, valid, reason=Reason.ADMIN, who=WHO), len(valid)
 
-    added, valid = run(work())
-    click.echo(f"{added} numbers opted out of {account}; {valid - added} were before")
+    click.echo(_added(account, *run(work())))
 
 
 @optout.command()
-@click.argument("account")
 @click.argument("numbers", nargs=-1, required=True)
+@account_flag
 @takes_settings("database")
-def remove(settings: Settings, account: str, numbers: tuple[str, ...]) -> None:
-    """Let ACCOUNT write to NUMBERS again. The history keeps that they were opted out.
+def remove(settings: Settings, numbers: tuple[str, ...], account: str) -> None:
+    """Let the account write to NUMBERS again. The history keeps that they were opted out.
 
     \b
     Example:
-      cooee optout remove acme 61400123456
+      cooee optout remove --account acme 61400123456
     """
     from cooee.model.inbound import Reason
 
     async def work() -> int:
         async with _optouts(settings, account) as (optouts, found, _):
-            return await optouts.remove(found, optouts.check(found, numbers), reason=Reason.ADMIN, who=WHO)
+            return await optouts.remove(found, _valid(optouts, found, numbers), reason=Reason.ADMIN, who=WHO)
 
-    click.echo(f"{run(work())} numbers may be written to again by {account}")
+    click.echo(f"{_numbers(run(work()))} may be written to by {account} again")
+
+
+@optout.command("import")
+@click.argument("file", type=click.File("rb"))
+@account_flag
+@takes_settings("database")
+def import_file(settings: Settings, file: BinaryIO, account: str) -> None:
+    """Opt out the numbers in FILE: one a line, or the first column of a CSV file; - reads standard input.
+
+    Lines that hold no number are named and left out. A file that was imported in part may be imported again.
+
+    \b
+    Example:
+      cooee optout import --account acme suppressed.csv
+    """
+    from cooee.model.inbound import Reason
+
+    async def work() -> tuple[int, int]:
+        async with _optouts(settings, account) as (optouts, found, _):
+            numbers, wrong = _read(file, found.country)
+            for line, text in wrong[:SHOWN]:
+                click.echo(f"line {line}: '{text}' is no number", err=True)
+            if len(wrong) > SHOWN:
+                click.echo(f"and {len(wrong) - SHOWN} more lines", err=True)
+            if not numbers:
+                raise ConfigError(f"there is no number in {file.name}")
+            return await optouts.add(found, numbers, reason=Reason.ADMIN, who=WHO), len(numbers)
+
+    click.echo(_added(account, *run(work())))
+
+
+def _read(file: BinaryIO, country: str) -> tuple[array[int], list[tuple[int, str]]]:
+    """The numbers in a file, sorted, each once, and the lines that hold none: (number of the line, text)."""
+    from cooee.model.msisdn import parse
+
+    found: set[int] = set()
+    wrong: list[tuple[int, str]] = []
+    for at, line in enumerate(file, 1):
+        text = re.split("[,;\t]", line.decode("utf-8-sig", "replace"), maxsplit=1)[0].strip().strip("\"'")
+        if not text:
+            continue
+        number = parse(text, country)
+        if number is not None:
+            found.add(number)
+        else:
+            wrong.append((at, text if len(text) <= 40 else text[:39] + "…"))
+    return array("q", sorted(found)), wrong
+
+
+def _valid(optouts: Optouts, account: Account, numbers: Sequence[str]) -> array[int]:
+    """The numbers, every one of which must be one."""
+    for each in numbers:
+        if not optouts.check(account, [each]):
+            raise click.UsageError(f"'{each}' is no number")
+    return optouts.check(account, numbers)
+
+
+def _added(account: str, added: int, valid: int) -> str:
+    return f"{_numbers(added)} opted out of {account}" + (f"; {valid - added} had before" if valid > added else "")
+
+
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
 
 
 @optout.command("list")
-@click.argument("account")
+@account_flag
 @click.option("--history", is_flag=True, help="Also those that hold no longer.")
 @click.option("--number", help="Only this number, with its history.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="At most so many.")
@@ -101,12 +168,12 @@ def remove(settings: Settings, account: str, numbers: tuple[str, ...]) -> None:
 def list_optouts(
     settings: Settings, account: str, history: bool, number: str | None, limit: int, as_json: bool
 ) -> None:
-    """List who opted out of ACCOUNT, newest first: when, by whom, why, and what they wrote.
+    """List who opted out, newest first: when, by whom, why, and what they wrote.
 
     \b
     Examples:
-      cooee optout list acme --history
-      cooee optout list acme --number 61400123456
+      cooee optout list --account acme --history
+      cooee optout list --account acme --number 61400123456
     """
 
     async def work() -> tuple[Sequence[Row], str]:

@@ -98,8 +98,14 @@ FROM {rows} AS r
 WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r.no
   AND +b.owner = :owner AND b.epoch = r.epoch AND +b.state = 4;
 
--- name: with_optouts rows(id bigint) json(id)
+-- name: with_optouts [sqlite] rows(id bigint) json(id)
 SELECT r.id FROM {rows} AS r WHERE EXISTS (SELECT 1 FROM optout o WHERE o.account_id = r.id);
+
+-- name: with_optouts [postgres] rows(id bigint)
+-- The order asks for the first entry of the key. An EXISTS reads the whole table for an account without opt-outs, once
+-- another account has most of them (measured: 40 ms a trip beside half a million).
+SELECT r.id FROM {rows} AS r
+CROSS JOIN LATERAL (SELECT 1 FROM optout o WHERE o.account_id = r.id ORDER BY o.destination LIMIT 1) AS any_of_them;
 
 -- name: opted_out [sqlite] rows(account_id bigint, destination bigint) json(account_id, destination)
 SELECT o.account_id, o.destination FROM {rows} AS r

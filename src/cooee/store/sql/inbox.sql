@@ -42,11 +42,7 @@ RETURNING paid_until;
 -- name: find_poll
 SELECT paid_until, holder, beat FROM reply_poll WHERE account_id = :account_id;
 
--- name: begin_poll [sqlite]
--- One process answers, and serves the polls of an account one after the other by itself: a holder in here is dead.
-UPDATE reply_poll SET holder = :holder, beat = 0 WHERE account_id = :account_id;
-
--- name: begin_poll [postgres]
+-- name: begin_poll
 -- If nobody polls, or who does is the one that was seen dead.
 UPDATE reply_poll SET holder = :holder, beat = 0
 WHERE account_id = :account_id AND (holder IS NULL OR (holder = CAST(:dead AS BIGINT) AND beat = CAST(:beat AS BIGINT)));
