@@ -31,6 +31,7 @@ class Desk:
     membership: Membership
     webhooks: Webhooks
     task: asyncio.Task[None]
+    beats: asyncio.Task[None]
 
     async def hook(self, made: Hook | str, account_id: int | None = None, *, password: str = "pass word") -> int:
         """The account, the world's own by default, has a webhook there."""
@@ -78,6 +79,7 @@ class Desk:
     def kill(self) -> None:
         """As kill -9: whatever runs ends, nothing more is written."""
         self.task.cancel()
+        self.beats.cancel()
         for caller in list(self.webhooks._callers):
             caller.cancel()
 
@@ -94,7 +96,7 @@ async def desk(world: World, *, places: int = 64, name: str = "engine", alone: b
     receiver = Receiver(clock, allow_private=True)
     webhooks = Webhooks(database, clock, SECRETS, membership, receiver, places=places)
     beats = asyncio.ensure_future(_beats(membership))
-    it = Desk(world, clock, database, membership, webhooks, asyncio.ensure_future(webhooks.run()))
+    it = Desk(world, clock, database, membership, webhooks, asyncio.ensure_future(webhooks.run()), beats)
     try:
         yield it
         assert not it.task.done() or it.task.cancelled(), it.task
