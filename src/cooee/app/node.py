@@ -18,7 +18,7 @@ from cooee.app.filelock import FileLock
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
 from cooee.engine.fleet import Defaults
-from cooee.engine.supervisor import Engine
+from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
@@ -79,7 +79,7 @@ class Node:
         self.clock: Clock = SystemClock()
         self.failure: BaseException | None = None
         self.smsc: Smsc | None = None
-        self._smsc_config = smsc or SmscConfig()
+        self._smsc_config = smsc or SmscConfig(control_port=settings.simulate_control_port or None)
         self._stopped = asyncio.Event()
         self._undo = contextlib.AsyncExitStack()
         self._engine: Engine | None = None
@@ -139,6 +139,8 @@ class Node:
                 alone=path is not None,
                 defaults=Defaults(settings.uncertain_wait_s, settings.max_age_h),
                 memory=memory,
+                parts_wait_s=settings.reply_parts_wait_s,
+                webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
