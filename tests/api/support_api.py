@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from cooee.model.account import Account
+from cooee.model.campaign import CampaignState
 from cooee.model.clock import ManualClock
 from cooee.model.inbound import Reason, ReplyKind
 from cooee.model.message import MessageState
@@ -143,6 +144,18 @@ class Server:
             return int(await tx.connection.fetchval(sql))
 
         return self.run(self.database.read(operation))
+
+    def set_state(self, campaign_id: int, state: CampaignState) -> None:
+        """A campaign is in a state that only an engine brings it to."""
+
+        async def operation(tx: Any) -> None:
+            sql = f"UPDATE campaign SET state = {int(state)} WHERE id = {campaign_id}"
+            if tx.engine == "sqlite":
+                tx.connection.execute(sql)
+            else:
+                await tx.connection.execute(sql)
+
+        self.run(self.database.write(operation))
 
     def optout_by_reply(self, account: Account, handset: int, text: str) -> None:
         """What a STOP does."""
