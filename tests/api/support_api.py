@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 import uvicorn
 import uvloop
 
+from cooee.app.http import Watched
 from cooee.model.account import Account
 from cooee.model.campaign import CampaignState
 from cooee.model.clock import ManualClock
 from cooee.model.inbound import Reason, ReplyKind
 from cooee.model.message import MessageState
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
@@ -34,7 +36,6 @@ from cooee.store.ids import Ids
 from cooee.store.open import open_database
 from cooee.store.replies import NewReply
 from cooee.web.api import Api, ApiSettings
-from cooee.web.connection import WatchedProtocol
 
 T = TypeVar("T")
 PASSWORD = "s56sbdyte83fs"
@@ -101,6 +102,7 @@ class Server:
             accounts=self.accounts,
             campaigns=self.wrap(campaigns),
             reports=Reports(self.database),
+            audience=Audience(self.database, ids, self.clock),
             replies=self.replies,
             optouts=self.optouts,
             clock=self.clock,
@@ -110,9 +112,7 @@ class Server:
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = listener.getsockname()[1]
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(self.api, log_config=None, lifespan="on", http=WatchedProtocol)
-        )
+        self._uvicorn = uvicorn.Server(uvicorn.Config(self.api, log_config=None, lifespan="on", http=Watched))
         self._serving = asyncio.create_task(self._uvicorn.serve([listener]))
         while not self._uvicorn.started:  # noqa: ASYNC110 (it has no event to wait for)
             await asyncio.sleep(0.005)

@@ -200,7 +200,7 @@ VARIANTS: dict[str, Variant] = {
     "numbers with 00": _numbers(lambda number: f"00{number}"),
     "numbers in local form": _numbers(lambda number: f"0{number[2:]}"),
     "numbers with blanks": _numbers(lambda number: f" +{number[:2]} {number[2:5]} {number[5:]} "),
-    "numbers as numbers": _numbers(int),
+    "numbers as numbers": _numbers(lambda number: int(number) if number.isdigit() else number),
     "numbers as one text": _records,
     "a slash at the end": _path(lambda name: name + "/"),
     "lower case path": _path(str.lower),

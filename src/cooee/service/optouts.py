@@ -15,8 +15,7 @@ from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import StoreError, StoreUnavailable
 from cooee.model.inbound import Reason
-from cooee.model.msisdn import NumberCheck, split_json_array
-from cooee.service.recipients import CHUNK, Decode, give_way
+from cooee.service.recipients import Decode, add_json, shaped
 from cooee.store import optouts as rows
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.optouts import NEWEST, PAGE, PIECE
@@ -44,23 +43,15 @@ class Optouts:
 
         They come out sorted, each once.
         """
-        numbers = _shaped(account)
+        numbers = shaped(account)
         numbers.add(items)
         return numbers.result().numbers
 
     @staticmethod
     def check_json(account: Account, raw: memoryview, decode: Decode) -> array[int]:
         """The same for a large JSON array or string that was not decoded yet; not for the event loop."""
-        numbers = _shaped(account)
-        if raw[0] != 0x5B:
-            numbers.add([decode(bytes(raw))])
-            return numbers.result().numbers
-        for chunk in split_json_array(raw, CHUNK):
-            if not numbers.add_json_strings(chunk):
-                items = decode(b"[" + chunk + b"]")
-                if isinstance(items, list):
-                    numbers.add(items)
-            give_way()
+        numbers = shaped(account)
+        add_json(numbers, raw, decode)
         return numbers.result().numbers
 
     async def add(
@@ -114,7 +105,3 @@ class Optouts:
                 # "Nothing was accepted" would not be true any more.
                 raise StoreError(f"a part of the numbers is in: {error}") from error
         return changed
-
-
-def _shaped(account: Account) -> NumberCheck:
-    return NumberCheck(account.country, international=True, plan=False)
