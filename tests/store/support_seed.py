@@ -121,8 +121,34 @@ async def seed(world: World) -> None:
     for first in range(0, REPLIES, 5000):
         await world.write(lambda tx, f=first: replies.add(tx, written[f : f + 5000], now), Lane.BULK)  # type: ignore[misc]
     await world.sql(f"UPDATE reply SET retrieved_at = {now} WHERE id < {REPLIES - 500}")
+    await seed_receiving(world, now)
     out: list[Row] = [(account, FIRST + at, "Client", "", "") for at in range(0, 200_000, 100)]
     await world.write(lambda tx: tx.many("add_optouts", out, now=0))
+
+
+async def seed_receiving(world: World, now: int) -> None:
+    """What is kept about handsets: contacts, copies, parts, messages that are nobody's, answers; 20,000 each."""
+    account, carrier = world.account_id, world.carrier_id
+    many = range(REPLIES)
+    contacts: list[Row] = [("61411", FIRST + at, account, LARGE) for at in many]
+    seen: list[Row] = [(at * 7919, 1, 1, now + at) for at in many]
+    parts: list[Row] = [(str(FIRST + at), "61411", 7, 3, 1, 1, 0, now + at, b"x") for at in many]
+    nobodys: list[Row] = [
+        (at, now + at, carrier, "x", None, f"6141{at % 9}", "hello", 1, 0) for at in many
+    ]  # fmt: skip
+    answers: list[Row] = [(account, FIRST + at, 1, 1, "61411", "Bye") for at in many]
+    for first in range(0, REPLIES, 5000):
+        piece = slice(first, first + 5000)
+
+        async def write(tx: Tx, piece: slice = piece) -> None:
+            await tx.many("note_contacts", contacts[piece], now=now + piece.start)
+            await tx.many("add_seen", seen[piece], carrier_id=carrier)
+            await tx.many("add_parts", parts[piece], carrier_id=carrier)
+            await tx.many("add_unrouted", nobodys[piece])
+            await tx.many("add_answers", answers[piece], now=now + piece.start)
+
+        await world.write(write, Lane.BULK)
+    await world.sql(f"UPDATE auto_answer SET state = 1 WHERE handset > {FIRST + 100}")
 
 
 def state_of(at: int) -> CampaignState:

@@ -264,6 +264,7 @@ class Fleet:
         )
         for lane in lanes:
             await lane.close()
+        await self._inbound.close()
         self._lanes.clear()
 
 

@@ -21,6 +21,8 @@ from cooee.store.webhooks import LONGEST_BLOCK_MS, Due, Webhook
 
 MOST_CALLS = 8
 """Calls to one receiver at once."""
+MOST_UNRECORDED = 32
+"""Replies of one receiver that are under way or not recorded yet: as many a kill can have told twice."""
 FAILURES = 3
 """In a row, of a receiver that answers, until it is left alone."""
 SHORTEST_BLOCK_MS = 15 * SECOND
@@ -78,6 +80,8 @@ class Lane:
     def next(self, now: int, now_s: float) -> Due | None:
         """Takes the next delivery to call for, if one may go."""
         if self.closing or self.target is None or len(self.calls) >= self.window or self.blocked(now):
+            return None
+        if len(self.known) - len(self.queue) >= MOST_UNRECORDED:
             return None
         for at in range(min(len(self.queue), _LOOK_AHEAD)):
             due = self.queue[at]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -29,13 +29,18 @@ AGAIN_S = 1.0
 
 
 class Recorder:
-    """Takes outcomes, and has them committed. While the store is down they are kept, and no reply is called for
-    twice: a lane forgets a reply only when it is recorded."""
+    """Takes outcomes, and has them committed; `recorded` is told of each lane of which some were.
 
-    def __init__(self, database: Database, clock: Clock, membership: Membership) -> None:
+    While the store is down they are kept, and no reply is called for twice: a lane forgets it when it is recorded.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, membership: Membership, recorded: Callable[[Lane], None]
+    ) -> None:
         self._database = database
         self._clock = clock
         self._membership = membership
+        self._told = recorded
         self._results = Results()
         self._unrecorded: list[tuple[Lane, int]] = []
         self._recorded: list[tuple[Lane, int]] = []
@@ -75,7 +80,10 @@ class Recorder:
     def _forget(self) -> None:
         for lane, reply_id in self._recorded:
             lane.known.discard(reply_id)
+        lanes = {lane for lane, _ in self._recorded}
         self._recorded.clear()
+        for lane in lanes:
+            self._told(lane)
 
     async def run(self) -> None:
         """Records until cancelled."""
@@ -125,7 +133,8 @@ class Recorder:
             async def write(tx: Tx, piece: Results = piece) -> None:
                 await rows.record(tx, owner, piece)
 
-            await self._database.write(write, Priority.ENGINE)
+            # Before all else: until it is written, a kill has the receiver told again.
+            await self._database.write(write, Priority.RECEIPTS)
 
     async def _park(self, account: int) -> None:
         total, moved = 0, rows.PIECE

@@ -77,7 +77,7 @@ class Webhooks:
         self._doubtful = 0
         self._look = asyncio.Event()
         self._told: set[int] = set()
-        self._recorder = Recorder(database, clock, membership)
+        self._recorder = Recorder(database, clock, membership, self._go_on)
         self._fault: BaseException | None = None
         self._stopping = False
         self._claimed_perhaps = False
@@ -275,6 +275,12 @@ class Webhooks:
         if lane.queue and lane not in self._queued:
             self._queued.add(lane)
             (self._in_doubt if lane.doubtful else self._sound).append(lane)
+
+    def _go_on(self, lane: Lane) -> None:
+        """Some of its results were recorded, which may have been what it waited for."""
+        if lane.queue:
+            self._offer(lane)
+            self._pump()
 
     def _pump(self) -> None:
         """Starts calls while there are places and something to call for."""

@@ -48,6 +48,11 @@ class Answers:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._send_now())
 
+    async def idle(self) -> None:
+        """Waits until nothing is under way."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
     async def _send_now(self) -> None:
         try:
             await self.send()

@@ -125,7 +125,7 @@ class Numbers:
         for number in ids:
 
             async def operation(tx: Tx, number: int = number) -> Taken:
-                rows = await tx.all("unrouted_page", id=number, recipient=None)
+                rows = await tx.all("unrouted_one", id=number)
                 return await unrouted.assign(tx, rows, (owner.id, owner.country), self._clock.now_ms())
 
             taken += self._told(await self._database.write(operation, Lane.BULK))
@@ -135,17 +135,19 @@ class Numbers:
         """Gives what came to a number to whose it is by now, or to an account; how many."""
         owner = None if account is None else await self._database.read(lambda tx: _account(tx, account))
         given = None if owner is None else (owner.id, owner.country)
-        taken = 0
+        taken, after = 0, (-1, -1)
         while True:
 
-            async def operation(tx: Tx) -> Taken:
-                rows = await tx.all("unrouted_page", id=None, recipient=number)
-                return await unrouted.assign(tx, rows, given, self._clock.now_ms())
+            async def operation(tx: Tx, after: tuple[int, int] = after) -> tuple[Taken, Row | None]:
+                rows = await tx.all("unrouted_page", recipient=number, after_at=after[0], after_id=after[1])
+                done = await unrouted.assign(tx, rows, given, self._clock.now_ms())
+                return done, rows[-1] if rows else None
 
-            done = self._told(await self._database.write(operation, Lane.BULK))
-            taken += done
-            if not done:
+            done, last = await self._database.write(operation, Lane.BULK)
+            if last is None:
                 return taken
+            taken += self._told(done)
+            after = (last[1], last[0])
 
     def _told(self, taken: Taken) -> int:
         if taken.accounts:

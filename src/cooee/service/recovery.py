@@ -48,7 +48,7 @@ async def _again(database: Database, clock: Clock, row: Row) -> bool:
     async def operation(tx: Tx) -> None:
         await tx.one("lock_inbound", carrier_id=carrier_id)
         if await tx.many("drop_quarantined", [(number,)]):
-            wholes = await parts.join(tx, carrier_id, [arrival])
+            wholes, _ = await parts.join(tx, carrier_id, [arrival])
             await inbound.deliver(tx, carrier_id, wholes, clock.now_ms(), answers=False)
 
     try:

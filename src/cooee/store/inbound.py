@@ -77,11 +77,11 @@ async def take(
     await tx.one("lock_inbound", carrier_id=carrier_id)
     fresh, keys = await seen.sift(tx, carrier_id, [copy for _, copy in arrivals], known)
     new = [arrival for (arrival, _), is_new in zip(arrivals, fresh, strict=True) if is_new]
-    wholes = await parts.join(tx, carrier_id, new)
+    wholes, waiting = await parts.join(tx, carrier_id, new)
     taken = await deliver(tx, carrier_id, wholes, now)
     taken.keys = keys
     taken.repeats = len(arrivals) - len(new)
-    taken.waiting = max(0, len(new) - sum(whole.parts - whole.missing for whole in wholes))
+    taken.waiting = waiting
     return taken
 
 

@@ -48,8 +48,8 @@ class _Piece:
     stored: bool
 
 
-async def join(tx: Tx, carrier_id: int, arrivals: Sequence[Arrival]) -> list[Whole]:
-    """The messages that are complete with these, in the order they became so; other parts are stored and wait.
+async def join(tx: Tx, carrier_id: int, arrivals: Sequence[Arrival]) -> tuple[list[Whole], int]:
+    """The messages that are complete with these, in the order they became so; how many parts are stored and wait.
 
     A part whose place is taken by another text begins a new message: handsets use references again. What there was
     of the old one is passed on.
@@ -85,7 +85,7 @@ async def join(tx: Tx, carrier_id: int, arrivals: Sequence[Arrival]) -> list[Who
         if not piece.stored
     ]
     await tx.many("add_parts", rows, carrier_id=carrier_id)
-    return done
+    return done, len(rows)
 
 
 async def give_up(tx: Tx, carrier_id: int, keys: Sequence[PartKey], before: int, now: int) -> list[Whole]:

@@ -2,7 +2,7 @@
 
 -- name: numbers_of rows(number text)
 SELECT n.number, n.carrier_id, n.account_id, n.kind, n.country FROM {rows} AS r
-JOIN inbound_number n ON n.number = r.number;
+CROSS JOIN inbound_number n WHERE n.number = r.number;
 
 -- name: numbers_ending
 -- A carrier that writes our numbers in national form: there may be one that ends like this.
@@ -31,8 +31,9 @@ ORDER BY n.number, n.carrier_id, a.name;
 -- name: contacts_of rows(number text, handset bigint)
 -- Who wrote to these handsets from these numbers, with the reference of the newest campaign each.
 SELECT l.number, l.handset, l.account_id, l.campaign_id, l.at, c.reference FROM {rows} AS r
-JOIN last_contact l ON l.number = r.number AND l.handset = r.handset
-LEFT JOIN campaign c ON c.account_id = l.account_id AND c.id = l.campaign_id;
+CROSS JOIN last_contact l
+LEFT JOIN campaign c ON c.account_id = l.account_id AND c.id = l.campaign_id
+WHERE l.number = r.number AND l.handset = r.handset;
 
 -- name: note_contacts rows(number text, handset bigint, account_id bigint, campaign_id bigint)
 -- Runs with the recording of a slice, only for originators that are numbers handsets can write to.
@@ -43,9 +44,9 @@ WHERE excluded.at >= last_contact.at;
 
 -- name: inbound_senders rows(account_id bigint, id bigint)
 -- Which of these campaigns go out from a number that handsets can answer to.
-SELECT c.account_id, c.id, c.originator FROM {rows} AS r
-JOIN campaign c ON c.account_id = r.account_id AND c.id = r.id
-WHERE EXISTS (SELECT 1 FROM inbound_number n WHERE n.number = c.originator);
+SELECT c.account_id, c.id, c.originator FROM {rows} AS r CROSS JOIN campaign c
+WHERE c.account_id = r.account_id AND c.id = r.id
+  AND EXISTS (SELECT 1 FROM inbound_number n WHERE n.number = c.originator);
 
 -- name: drop_old_contacts
 -- In pieces, so that the writer is never held for long.
@@ -53,7 +54,7 @@ DELETE FROM last_contact WHERE (number, handset, account_id) IN (
     SELECT number, handset, account_id FROM last_contact WHERE at < :before ORDER BY at LIMIT 1000);
 
 -- name: find_keywords rows(word text)
-SELECT k.word, k.kind FROM {rows} AS r JOIN keyword k ON k.word = r.word;
+SELECT k.word, k.kind FROM {rows} AS r CROSS JOIN keyword k WHERE k.word = r.word;
 
 -- name: list_keywords
 SELECT word, kind FROM keyword ORDER BY kind, word;

@@ -7,13 +7,10 @@
 -- each store a part and not see the other's, or store the same message twice.
 SELECT pg_advisory_xact_lock(6516591, CAST(:carrier_id AS INTEGER));
 
--- name: find_seen [sqlite] rows(digest bigint) json(digest, connection, no, at)
-SELECT s.digest, s.connection, s.no, s.at FROM {rows} AS r
-CROSS JOIN inbound_seen s ON s.carrier_id = :carrier_id AND s.digest = r.digest;
-
--- name: find_seen [postgres] rows(digest bigint)
-SELECT s.digest, s.connection, s.no, s.at FROM {rows} AS r
-JOIN inbound_seen s ON s.carrier_id = :carrier_id AND s.digest = r.digest;
+-- name: find_seen rows(digest bigint) json(digest, connection, no, at)
+-- SQLite takes a CROSS JOIN in the order as written, here as in what follows: from the few rows to the large table.
+SELECT s.digest, s.connection, s.no, s.at FROM {rows} AS r CROSS JOIN inbound_seen s
+WHERE s.carrier_id = :carrier_id AND s.digest = r.digest;
 
 -- name: add_seen rows(digest bigint, connection bigint, no bigint, at bigint)
 INSERT INTO inbound_seen (carrier_id, digest, connection, no, at)
@@ -29,7 +26,8 @@ DELETE FROM inbound_seen WHERE at < :before;
 -- name: parts_of rows(originator text, recipient text, concat bigint, total bigint)
 -- What has come of these long messages so far.
 SELECT p.originator, p.recipient, p.concat, p.total, p.no, p.ton, p.coding, p.received_at, p.body FROM {rows} AS r
-JOIN reply_part p ON p.carrier_id = :carrier_id AND p.originator = r.originator AND p.recipient = r.recipient
+CROSS JOIN reply_part p
+WHERE p.carrier_id = :carrier_id AND p.originator = r.originator AND p.recipient = r.recipient
     AND p.concat = r.concat AND p.total = r.total;
 
 -- name: add_parts rows(originator text, recipient text, concat bigint, total bigint, no bigint, ton bigint, coding bigint, received_at bigint, body bytes)
@@ -44,8 +42,10 @@ DELETE FROM reply_part WHERE (carrier_id, originator, recipient, concat, total) 
 
 -- name: overdue_parts
 -- Long messages whose first part has waited long enough for the others.
-SELECT DISTINCT carrier_id, originator, recipient, concat, total FROM reply_part
-WHERE received_at <= :before LIMIT 200;
+SELECT DISTINCT p.carrier_id, p.originator, p.recipient, p.concat, p.total, COALESCE(k.name, '')
+FROM (SELECT carrier_id, originator, recipient, concat, total FROM reply_part
+      WHERE received_at <= :before ORDER BY received_at LIMIT 500) AS p
+LEFT JOIN carrier k ON k.id = p.carrier_id;
 
 -- name: add_replies rows(account_id bigint, id bigint, received_at bigint, carrier_id bigint, originator text, handset bigint, recipient text, body text, kind bigint, parts bigint, missing bigint, campaign_id bigint, reference text)
 -- The one door by which replies get to their accounts.
@@ -71,10 +71,14 @@ ORDER BY u.received_at DESC, u.id DESC LIMIT :limit;
 SELECT COUNT(*) FROM unrouted_reply;
 
 -- name: unrouted_page
--- What is to be assigned: one of them, or those to a number, in the order they came, so that a START follows its STOP.
+-- What is to be assigned of what came to a number, in the order it came, so that a START follows its STOP.
 SELECT id, received_at, carrier_id, originator, handset, recipient, body, parts, missing FROM unrouted_reply
-WHERE (CAST(:id AS BIGINT) IS NULL OR id = :id) AND (CAST(:recipient AS TEXT) IS NULL OR recipient = :recipient)
+WHERE recipient = :recipient AND (received_at, id) > (:after_at, :after_id)
 ORDER BY received_at, id LIMIT 200;
+
+-- name: unrouted_one
+SELECT id, received_at, carrier_id, originator, handset, recipient, body, parts, missing FROM unrouted_reply
+WHERE id = :id;
 
 -- name: drop_unrouted rows(id bigint)
 -- Which of them were there to be taken: whoever assigns the same ones at the same moment gets none.
