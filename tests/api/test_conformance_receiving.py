@@ -10,7 +10,6 @@ from cooee.model.errors import TABLE
 from cooee.web.api import ApiSettings
 from tests.api.support_api import Answer, Client, Server, basic
 from tests.api.support_conformance import (
-    VARIANTS,
     Exchange,
     Refusal,
     Scene,
@@ -21,6 +20,7 @@ from tests.api.support_conformance import (
     local,
     refuse,
     then,
+    written_otherwise,
 )
 from tests.support.postgres import PostgresServer
 
@@ -195,8 +195,7 @@ def test_examples(server: Server, exchange: Exchange) -> None:
     carry_out(server, exchange, "as published")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("exchange", EXCHANGES, ids=str)
+@pytest.mark.parametrize(("exchange", "variant"), written_otherwise(EXCHANGES))
 def test_variants(small: Server, exchange: Exchange, variant: str) -> None:
     carry_out(small, exchange, variant)
 

@@ -17,7 +17,6 @@ from cooee.model.message import MessageState
 from cooee.web.api import ApiSettings
 from tests.api.support_api import Answer, Server, basic
 from tests.api.support_conformance import (
-    VARIANTS,
     Exchange,
     Refusal,
     Scene,
@@ -28,6 +27,7 @@ from tests.api.support_conformance import (
     put,
     refuse,
     then,
+    written_otherwise,
 )
 from tests.support.postgres import PostgresServer
 
@@ -486,8 +486,7 @@ def test_examples(server: Server, exchange: Exchange) -> None:
     carry_out(server, exchange, "as published")
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("exchange", EXCHANGES, ids=str)
+@pytest.mark.parametrize(("exchange", "variant"), written_otherwise(EXCHANGES))
 def test_variants(small: Server, exchange: Exchange, variant: str) -> None:
     carry_out(small, exchange, variant)
 
