@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench import campaigns, replies, singles, webhooks
+from bench import campaigns, lists, replies, singles, webhooks
 from bench.database import ENGINES
 from bench.figures import Bench, Plan, Values
 from bench.process import BenchError, Others
@@ -27,6 +27,9 @@ BENCHES: tuple[Bench, ...] = (
     campaigns.SMALL_CAMPAIGN,
     replies.REPLIES_IN,
     webhooks.WEBHOOKS,
+    lists.APPEND,
+    lists.CAMPAIGN,
+    lists.STATUS,
 )
 
 

@@ -23,6 +23,7 @@ from cooee.model.clock import ManualClock
 from cooee.model.inbound import Reason, ReplyKind
 from cooee.model.message import MessageState
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
@@ -103,6 +104,7 @@ class Server:
             reports=Reports(self.database),
             replies=self.replies,
             optouts=self.optouts,
+            audience=Audience(self.database, ids, self.clock),
             clock=self.clock,
             settings=self.settings,
             readiness=self.readiness,

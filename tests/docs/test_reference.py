@@ -100,14 +100,6 @@ def test_a_resource_without_an_example_is_noticed(monkeypatch: pytest.MonkeyPatc
         reference.page()
 
 
-def test_codes_that_are_said_not_to_be_raised_are_not() -> None:
-    names = {name for name, code in vars(reference).items() if any(code is each for each in reference.RESERVED)}
-    assert len(names) == len(reference.RESERVED)
-    for path in (ROOT / "src").rglob("*.py"):
-        if path.name not in ("errors.py", "reference.py"):
-            assert not names & set(re.findall(r"\w+", path.read_text(encoding="utf-8"))), path
-
-
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric._name)
 def test_every_metric_is_explained_with_its_labels(metric: MetricWrapperBase) -> None:
     name = metric._name + ("_total" if metric._type == "counter" else "")

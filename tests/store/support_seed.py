@@ -9,7 +9,7 @@ from array import array
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.inbound import ReplyKind
 from cooee.model.message import MessageState
-from cooee.store import replies
+from cooee.store import audience, replies
 from cooee.store.database import Lane, Row, Tx
 from cooee.store.replies import NewReply
 from tests.store.support_store import FIRST, World
@@ -20,6 +20,9 @@ CAMPAIGNS = 3000
 REPLIES = 20_000
 LARGE = 1_000_001
 """The campaign that most of it belongs to."""
+LISTS = 300
+LIST = 2001
+"""The list that most numbers of lists are in, and every campaign was sent to."""
 
 
 async def seed(world: World) -> None:
@@ -112,6 +115,15 @@ async def seed(world: World) -> None:
     await seed_receiving(world, now)
     out: list[Row] = [(account, FIRST + at, "Client", "", "") for at in range(0, 200_000, 100)]
     await world.write(lambda tx: tx.many("add_optouts", out, now=0))
+
+    async def fill(tx: Tx) -> None:
+        for at in range(LISTS):
+            numbers = range(FIRST, FIRST + (1 if at else 30_000))
+            await audience.add(tx, account, LIST + at, "x", numbers, now=now, whole=at % 100 != 99)
+        links = [(account, LIST + at % 2, LARGE + at) for at in range(CAMPAIGNS)]
+        await tx.many("add_campaign_lists", links)
+
+    await world.write(fill, Lane.BULK)
 
 
 async def seed_receiving(world: World, now: int) -> None:

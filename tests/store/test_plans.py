@@ -14,7 +14,7 @@ import pytest
 from cooee.store.database import Row
 from cooee.store.queries import Query
 from cooee.store.sqlite import SqliteTx
-from tests.store.support_seed import LARGE, seed
+from tests.store.support_seed import LARGE, LIST, seed
 from tests.store.support_store import FIRST, World, world
 from tests.support.postgres import PostgresServer
 
@@ -122,10 +122,22 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "keep_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {"now": NOW, "reason": "Client"}),
     "drop_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {}),
     "optouts_page": ([], {"account_id": A, "added_at": 0, "destination": FIRST + 1000, "limit": 500}),
+    "lists_of": ([], {"account_id": A, "deleted": 0}),
+    "find_list": ([], {"account_id": A, "id": LIST}),
+    "find_lists": ([(LIST + at,) for at in range(500)], {"account_id": A}),
+    "list_page": ([], {"account_id": A, "id": LIST, "after": FIRST + 10_000, "limit": 5000}),
+    "lock_list": ([], {"account_id": A, "id": LIST}),
+    "add_list_numbers": ([(FIRST + at,) for at in range(4000)], {"account_id": A, "id": LIST}),
+    "remove_list_numbers": ([(FIRST + at,) for at in range(4000)], {"account_id": A, "id": LIST}),
+    "drop_list_piece": ([], {"account_id": A, "id": LIST, "limit": 4000}),
+    "go_on_filling": ([], {"account_id": A, "id": LIST, "now": NOW}),
+    "give_up_filling": ([], {"before": NOW}),
+    "given_up": ([], {}),
+    "add_campaign_lists": ([(A, LIST, LARGE + at) for at in range(500)], {}),
 }
 
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
-BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign", *RECEIVING)
+BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign", "list_number", "campaign_list", *RECEIVING)
 SMALL_INDEX = re.compile(
     r"(batch_(ready|delayed|out)|reply_new|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
@@ -200,7 +212,7 @@ async def postgres_walks(
         relation = re.sub(r"_(default|\d+)$", "", table)
         if table in empty:
             continue  # a partition without rows is read in no time, whichever way
-        if relation not in ("message", "segment_ref", "batch", "optout", *RECEIVING):
+        if relation not in BIG and relation != "optout":
             continue
         if node["Node Type"] == "Seq Scan":
             bad.append(f"Seq Scan on {relation}")

@@ -15,6 +15,7 @@ import uvicorn
 
 from cooee.app import simulator
 from cooee.app.filelock import FileLock
+from cooee.app.http import Connections
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
 from cooee.engine.fleet import Defaults
@@ -22,6 +23,7 @@ from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.optouts import Optouts
@@ -36,7 +38,6 @@ from cooee.store.refs import load_memory
 from cooee.store.secrets import key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
 from cooee.web.api import Api, ApiSettings
-from cooee.web.connection import WatchedProtocol
 from cooee.web.health import HealthOnly
 
 log = structlog.get_logger()
@@ -145,7 +146,8 @@ class Node:
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
-        await self._serve(sock, Campaigns(database, ids, self.clock, routes, self._wake, fresh))
+        campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
+        await self._serve(sock, campaigns, Audience(database, ids, self.clock))
         gc.collect()
         gc.freeze()
         # Requests make many short-lived objects; looking for cycles among them each 700 allocations finds none.
@@ -158,7 +160,7 @@ class Node:
         if self._engine is not None:
             self._engine.wake(deals)
 
-    async def _serve(self, sock: socket.socket, campaigns: Campaigns) -> None:
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
         settings = self.settings
         app: Any
         if settings.role == "engine":
@@ -170,6 +172,7 @@ class Node:
                 reports=Reports(self.database),
                 replies=Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None),
                 optouts=Optouts(self.database, self.clock),
+                audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(
                     settings.body_limit_mb * 1024 * 1024, settings.cors_origins, settings.error_http_status
@@ -180,7 +183,7 @@ class Node:
             self._undo.callback(app.close)
         config = uvicorn.Config(
             app,
-            http=WatchedProtocol,
+            http=Connections,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -67,8 +67,11 @@ def send(
         # The API's own handler, so that there is one set of rules.
         from cooee.cli.lookup import account_named
         from cooee.service.accounts import Accounts
+        from cooee.service.audience import Audience
         from cooee.service.campaigns import Campaigns
+        from cooee.service.optouts import Optouts
         from cooee.service.recipients import Recipients
+        from cooee.service.replies import Replies
         from cooee.service.reports import Reports
         from cooee.service.routing import Routes
         from cooee.web import campaign
@@ -83,6 +86,9 @@ def send(
                 accounts=Accounts(at.database, at.ids, at.clock),
                 campaigns=Campaigns(at.database, at.ids, at.clock, Routes(at.database, at.clock)),
                 reports=Reports(at.database),
+                audience=Audience(at.database, at.ids, at.clock),
+                replies=Replies(at.database, at.clock, alone=at.database.engine == "sqlite"),
+                optouts=Optouts(at.database, at.clock),
                 recipients=Recipients(),
                 clock=at.clock,
             )

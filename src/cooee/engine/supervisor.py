@@ -25,7 +25,7 @@ from cooee.service.inbound import Inbound
 from cooee.service.receiver import Receiver
 from cooee.service.resolver import Resolve
 from cooee.service.routing import Routes
-from cooee.store import acceptance
+from cooee.store import acceptance, audience
 from cooee.store.carriers import all_carriers
 from cooee.store.database import Database
 from cooee.store.ids import Ids
@@ -127,7 +127,9 @@ class Engine:
         self._failed = failed
         await self._membership.join()
         if self._alone:
-            await acceptance.drop_leftovers(self._database, self._clock.now_ms() + 1)
+            now = self._clock.now_ms()
+            await acceptance.drop_leftovers(self._database, now + 1)
+            await self._database.write(lambda tx: audience.give_up(tx, now + 1))
         for row in (await self._rows()).values():
             self._fleet.know(row)
         await self._membership.beat()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+import msgspec
 
 from cooee.model.clock import Clock
 from cooee.model.errors import StoreUnavailable
@@ -99,7 +100,7 @@ class Appending:
     async def _in_pieces(
         self, new: NewCampaign, asked_at: int | None, known: Compared, rest: array[int]
     ) -> Created | Exception | Other:
-        staged = new if known.target is None else replace(new, numbers=rest)
+        staged = new if known.target is None else msgspec.structs.replace(new, numbers=rest)
         await self._stage(staged)
         answer = await self._database.write(
             lambda tx: appends.publish(tx, staged, asked_at, known, self._clock.now_ms())

@@ -162,6 +162,7 @@ class Campaigns:
             dropped=(checked.invalid, checked.duplicates, checked.international),
             key=request.idempotency_key,
             digest=request.body_digest,
+            lists=request.lists,
         )
         if count == 1 and new.carriers is not None:
             self._reserve(new)

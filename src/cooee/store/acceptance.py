@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -24,8 +23,7 @@ PIECE = 100
 KEY_KEPT_MS = 24 * 3600 * 1000
 
 
-@dataclass(slots=True)
-class NewCampaign:
+class NewCampaign(msgspec.Struct):
     """A campaign that is complete but for its place in the database. Times are UTC ms."""
 
     account_id: int
@@ -48,9 +46,14 @@ class NewCampaign:
     """Invalid, duplicate, international."""
     key: str | None = None
     digest: str = ""
-    pieces: list[bytes] = field(default_factory=list)
+    lists: tuple[int, ...] = ()
+    """The stored lists that it goes to, each once."""
+    pieces: list[bytes] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if 0 < len(self.numbers) <= BATCH_SIZE:
+            self.pieces = [self.numbers.tobytes()]
+            return
         packed = memoryview(self.numbers).cast("B")
         step = BATCH_SIZE * 8
         self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
@@ -75,8 +78,7 @@ class NewCampaign:
         return CampaignState.STARTING if self.carriers is None else CampaignState.RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """What create answers: recipients accepted, segments a message, credits taken."""
 
     campaign_id: int
@@ -111,6 +113,12 @@ def batch_rows(new: NewCampaign, turns: dict[int, int], first: int = 0, count: i
             new.account_id, new.id, no, carrier, turn, state, 1, size, new.credits_each, 0,
             None, None, None, new.owner if fresh else None, size if fresh else 0, new.pieces[no],
         )  # fmt: skip
+
+
+def list_rows(new: NewCampaign, campaign_id: int | None = None) -> list[Row]:
+    """Rows of add_campaign_lists, for `new` itself or for the campaign that it was added to."""
+    target = new.id if campaign_id is None else campaign_id
+    return [(new.account_id, list_id, target) for list_id in new.lists]
 
 
 async def next_turns(tx: Tx, carriers: set[int]) -> dict[int, int]:
@@ -149,6 +157,7 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
         queued = [new for new in accepted if new.state is CampaignState.RUNNING and new.owner is None]
         turns = await next_turns(tx, {carrier for new in queued for carrier in new.carriers or ()})
         await tx.many("add_campaigns", [campaign_row(new, new.state, now) for new in accepted], now=now)
+        await tx.many("add_campaign_lists", [row for new in accepted for row in list_rows(new)])
         starts = dict(turns)
         rows: list[Row] = []
         for new in accepted:
@@ -295,6 +304,7 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
     if not published:
         # Its acceptance took so long that it was swept away as a leftover.
         raise StoreUnavailable("the campaign was not accepted in time")
+    await tx.many("add_campaign_lists", list_rows(new))
     await tx.many(
         "add_ledger", [(new.account_id, int(row[0]) + 1, -new.credits, "charge", new.id, "campaign")], at=now
     )

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import StoreUnavailable
@@ -20,6 +22,7 @@ from cooee.store.acceptance import (
     NewCampaign,
     batch_rows,
     keep_answer,
+    list_rows,
     publish_large,
     reserve_key,
     why_not_charged,
@@ -100,7 +103,7 @@ async def append(
         return Other.AGAIN
     behind = Compared(found, known.last)
     behind.look(set(rest), rows)
-    part = replace(
+    part = msgspec.structs.replace(
         new, numbers=array("q", (n for n in rest if n not in behind.present)), carriers=None, owner=None
     )
     refused = await _charge(tx, part, found, now)
@@ -200,6 +203,8 @@ async def _charge(tx: Tx, part: NewCampaign, target: int, now: int) -> Exception
 
 
 async def _answer(tx: Tx, part: NewCampaign, target: int) -> Created:
+    # Also when nobody is left to be added: then those of the list are among its recipients already.
+    await tx.many("add_campaign_lists", list_rows(part, target))
     created = Created(target, part.messages, part.segments, part.credits)
     if part.key is not None:
         await keep_answer(tx, part, created)

@@ -1,4 +1,4 @@
-"""Messages that came before (docs/decisions/0007-repeated-replies.md).
+"""Messages that came before (docs/decisions/0008-repeated-replies.md).
 
 An SMSC sends again what it believes we do not have: after its connection went, or after waiting in vain for an
 answer. A person may write the same text twice. What tells them apart is the first copy's acknowledgement. While it

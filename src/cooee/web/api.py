@@ -19,11 +19,12 @@ from cooee.model.clock import Clock
 from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, ApiError
 from cooee.model.metrics import REQUESTS
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.optouts import Optouts
 from cooee.service.recipients import LARGE, Recipients
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
-from cooee.web import account, campaign, delivery, health, optouts, replies
+from cooee.web import account, audience, campaign, delivery, health, optouts, replies
 from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
 from cooee.web.request import Answer, CampaignActions, Fields, Handler, Request, Services
@@ -85,6 +86,17 @@ RESOURCES = (
             "delete": campaign.delete,
         },
     ),
+    Resource(
+        "crm",
+        actions={
+            "list": audience.overview,
+            "details": audience.details,
+            "create": audience.create,
+            "append": audience.append,
+            "remove": audience.remove,
+            "delete": audience.delete,
+        },
+    ),
     Resource("drstatus", handler=delivery.delivery_status),
     Resource("retrieveusersettings", handler=account.user_settings, may_be_empty=True),
     Resource("credits", actions={"add": account.add_credits}, get=account.balance),
@@ -111,6 +123,7 @@ class Api:
         accounts: Accounts,
         campaigns: CampaignActions,
         reports: Reports,
+        audience: Audience,
         replies: Replies,
         optouts: Optouts,
         clock: Clock,
@@ -119,7 +132,9 @@ class Api:
         metrics: bool = True,
     ) -> None:
         self._recipients = Recipients()
-        self._services = Services(accounts, campaigns, reports, replies, optouts, self._recipients, clock)
+        self._services = Services(
+            accounts, campaigns, reports, audience, replies, optouts, self._recipients, clock
+        )
         self._authenticate = accounts.authenticate
         self._settings = settings
         self._cors = Cors(settings.cors_origins)

@@ -11,11 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cooee.model.errors import BAD_ACTION, NO_DESCRIPTION, TABLE, Code
+from cooee.model.errors import BAD_ACTION, TABLE, Code
 from cooee.web.api import RESOURCES, Resource
-
-RESERVED = frozenset({NO_DESCRIPTION})
-"""Codes of resources that this version does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,13 @@ ENTRIES: dict[str, Entry] = {
                 "text or number of at most 255 characters",
                 "For `create`: kept with the campaign, and adds to one that is not on its way yet (see `create`).",
             ),
-            ("CrmIds", "a list of whole numbers", "For `create`. There are no lists in this version: -940."),
+            (
+                "CrmIds",
+                "a list of whole numbers, or one",
+                "For `create`: stored lists whose numbers are recipients too, each once, checked as those of "
+                "Destinations are. A list edited later does not change the campaign. One that the account does "
+                "not have, or has deleted: -940, also when there are Destinations.",
+            ),
             ("CampaignId", "a whole number", "For every action but `create`."),
         ),
         {
@@ -111,6 +114,13 @@ ENTRIES: dict[str, Entry] = {
                     "`Messages` and `Credits` are about this request alone. Recipients that are in the campaign "
                     "already are not added again; when all of them are, both are 0. In any other case the same "
                     "Reference makes a new campaign.",
+                ),
+                Example(
+                    '{"Message": "Hello, this is a test to a list", "Originator": "61400190499", '
+                    '"TimeScheduled": "203707141230", "Reference": "123456", "Action": "create", '
+                    '"CrmIds": [2001]}',
+                    '{"Code":0,"CampaignId":1000004,"Messages":2,"Segments":1,"Credits":2}',
+                    "To a stored list.",
                 ),
             ),
             "modify": (
@@ -156,6 +166,80 @@ ENTRIES: dict[str, Entry] = {
                     '{"Message":"Deleted","Code":0}',
                     "Cancels what was never handed to a carrier and gives its credits back. Only a campaign that "
                     "is scheduled or paused; a running one must be paused first (-931). Deleting twice succeeds.",
+                ),
+            ),
+        },
+    ),
+    "crm": Entry(
+        "crm",
+        "Stores lists of numbers, which campaigns can be sent to. A list takes any number of 8 to 15 digits in "
+        "international form, and the local form of the account's country; whether it can be a recipient is "
+        "judged when a campaign is created. A number is in a list once. Requests may hold a million numbers: "
+        "more than 2,000 go in or out piece by piece, and a new list is not seen before it is whole. A list that "
+        "is unknown, another account's or deleted is -940, which is checked before `Records`.",
+        (
+            ("Action", "`list`, `details`, `create`, `append`, `remove` or `delete`, in any case", "What to do."),
+            ("CrmId", "a whole number", "Which list: for every action but `list` and `create`."),
+            (
+                "Description",
+                "text of at most 255 characters",
+                "For `create`: what the list is called. Missing or white space alone: -941. Two lists may be "
+                "called the same.",
+            ),
+            (
+                "Records",
+                "a list of objects with a `Number` each: text, also with commas, or a number",
+                "For `create`, where it may be missing, and for `append` and `remove`. Invalid and repeated "
+                "numbers are dropped; when none is left: -942.",
+            ),
+            ("ShowDeleted", "true or false", "For `list`: deleted lists too. Absent: false."),
+        ),
+        {
+            "list": (
+                Example(
+                    '{"Action": "list"}',
+                    '{"Count":1,"Groups":[{"CrmId":2001,"Description":"Daily VIP client SMS","Count":2,'
+                    '"ParentGroup":0,"ActiveCampaign":0,"Deleted":""}]}',
+                    "By description without regard to case, then by id. `ActiveCampaign` is the newest campaign "
+                    "to the list that is not finished or deleted, else 0; `ParentGroup` is always 0. `Deleted` "
+                    'is when the list was deleted, as `2026-11-24 20:19:56` in the account\'s time zone, or "".',
+                ),
+            ),
+            "details": (
+                Example(
+                    '{"Action": "details", "CrmId": 2001}',
+                    '{"CrmId":2001,"Description":"Daily VIP client SMS","Count":2,"Records":['
+                    '{"Number":"61400123456"},{"Number":"61400999111"}]}',
+                    "Numbers rise.",
+                ),
+            ),
+            "create": (
+                Example(
+                    '{"Action": "create", "Description": "Daily VIP client SMS", '
+                    '"Records": [{"Number": "61400123456,61400999111"}]}',
+                    '{"CrmId":2001,"Message":"CRM created"}',
+                    "There is no Code in this answer, as it is published.",
+                ),
+            ),
+            "append": (
+                Example(
+                    '{"Action": "append", "CrmId": 2001, "Records": [{"Number": "61400111555,61400222333"}]}',
+                    '{"Message":"Added 2 numbers","Code":0}',
+                    "How many were not in the list yet; 0 is no error.",
+                ),
+            ),
+            "remove": (
+                Example(
+                    '{"Action": "remove", "CrmId": 2001, "Records": [{"Number": "61400999111"}]}',
+                    '{"Message":"Removed 1 number","Code":0}',
+                    "How many were in the list; 0 is no error.",
+                ),
+            ),
+            "delete": (
+                Example(
+                    '{"Action": "delete", "CrmId": 2001}',
+                    '{"Message":"Deleted","Code":0}',
+                    "The list is flagged and keeps its numbers. Campaigns to it go on. Deleting twice succeeds.",
                 ),
             ),
         },
@@ -415,6 +499,7 @@ The published text is silent on these, or its tables are lost. The choices:
 - Times that daylight saving skips move forward by the gap; of a time that comes twice the first counts.
 - A recipient that the carrier refused or did not deliver stays charged. One that we gave up on before any
   carrier took it is not.
+- Lists: order, what counts as changed, `ActiveCampaign`, and that a deleted one is not found.
 - Idempotency-Key, Retry-After and the limits on logins.
 - Replies: three polls in reserve, what `ReferenceId` means, -950, at most 366 days, 31 days for an Originator
   alone; the forms with Days, dates or Originator flag nothing.
@@ -423,7 +508,6 @@ The published text is silent on these, or its tables are lost. The choices:
 
 ## Not in this version
 
-- Lists: `CrmIds` is -940, and /api/crm is -904.
 - Send windows, approved sender IDs, rates by country and smart encoding: there is no way to set them yet.
 """
 
@@ -433,8 +517,7 @@ def codes_table() -> str:
     lines = ["| Code | HTTP | Message | Raised when | |", "|---|---|---|---|---|"]
     for code in TABLE:
         whose = "published" if code.given else "ours"
-        when = code.when + (" Not raised by this version." if code in RESERVED else "")
-        lines.append(f"| {code.code} | {code.http} | {_text(code)} | {when} | {whose} |")
+        lines.append(f"| {code.code} | {code.http} | {_text(code)} | {code.when} | {whose} |")
     return "\n".join(lines)
 
 

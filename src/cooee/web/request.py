@@ -13,6 +13,7 @@ from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import ApiError
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.optouts import Optouts
 from cooee.service.recipients import CreateCampaign, ModifyCampaign, Recipients
 from cooee.service.replies import Replies
@@ -56,6 +57,7 @@ class Services:
     accounts: Accounts
     campaigns: CampaignActions
     reports: Reports
+    audience: Audience
     replies: Replies
     optouts: Optouts
     recipients: Recipients

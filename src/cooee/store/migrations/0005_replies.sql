@@ -95,7 +95,7 @@ CREATE TABLE reply_part (
 CREATE INDEX reply_part_at ON reply_part (received_at);
 
 -- What came in and whose acknowledgement may not have reached the SMSC: there, it would be sent again. Forgotten as
--- soon as its connection has outlived the acknowledgement (docs/decisions/0007-repeated-replies.md).
+-- soon as its connection has outlived the acknowledgement (docs/decisions/0008-repeated-replies.md).
 CREATE TABLE inbound_seen (
     carrier_id BIGINT NOT NULL,
     digest     BIGINT NOT NULL,
