@@ -53,7 +53,10 @@ def _append(plan: Plan) -> Values:
     with site(plan.engine, _SMSC) as at:
         empty, large = _create(at, []), _create(at, held)
         time.sleep(1.0)
-        return {"appended": _add(at, empty, more), "to_large": _add(at, large, more)}
+        before = at.cpu()
+        appended = _add(at, empty, more)
+        cpu = at.cpu().server - before.server
+        return {"appended": appended, "cpu": cpu, "to_large": _add(at, large, more)}
 
 
 def _campaign(plan: Plan) -> Values:
@@ -118,6 +121,7 @@ APPEND = Bench(
     "a tenth as many numbers as a large campaign has are appended to a list, a record each",
     (
         Figure("appended", "s", "to an empty list, from the request to its answer", most=0.5),
+        Figure("cpu", "s", "server's processor time of that"),
         Figure("to_large", "s", "to one as long as a large campaign", most=0.5),
     ),
     _append,

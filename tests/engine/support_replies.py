@@ -38,7 +38,7 @@ class Exchange:
 
     async def start(self) -> None:
         """A new engine, as after a restart."""
-        database: Database = self.database  # type: ignore[assignment]
+        database: Database = self.database
         engine = Engine(
             database=database,
             ids=Ids(database),

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from cooee.model.clock import DAY, MINUTE
 from cooee.model.errors import CommitUnknown, StoreUnavailable
-from cooee.model.inbound import NumberKind, ReplyKind
+from cooee.model.inbound import NumberKind, ReplyKind, sender_of
 from cooee.service.recovery import recover
 from cooee.smpp.smsc.handsets import mo_parts
 from cooee.store import inbound
 from cooee.store.acceptance import Created
 from cooee.store.database import Lane
 from tests.engine.support_replies import Exchange, exchange, until
-from tests.store.support_inbound import HANDSET, NUMBER, add_number, kept, optouts, texts, unrouted
+from tests.store.support_inbound import (
+    HANDSET,
+    NUMBER,
+    add_number,
+    kept,
+    optouts,
+    set_answer,
+    texts,
+    unrouted,
+)
 
 LONG = "Ich käme gern, nur nicht am 24. – geht auch der 25.? 😀 " * 8
 
@@ -66,9 +76,7 @@ def test_stop_washes_and_is_answered_all_the_same(database_url: str) -> None:
     async def check(it: Exchange) -> None:
         world = it.world
         await add_number(world)
-        await world.write(
-            lambda tx: tx.run("set_keyword_answer", account_id=world.account_id, kind=1, body="Bye for now")
-        )
+        await set_answer(world, world.account_id, "Bye for now")
         await send(it)
         before = await world.credits()
         it.write("STOP")
@@ -105,12 +113,7 @@ def test_answers_are_skipped_or_held_as_any_message(database_url: str) -> None:
         numbers = {poor: "1001", asleep: "1002", narrow: "1003"}
         for account, number in numbers.items():
             await add_number(world, number, account_id=account)
-            body = "Пока" if account == narrow else "Bye"
-            await world.write(
-                lambda tx, account=account, body=body: tx.run(
-                    "set_keyword_answer", account_id=account, kind=1, body=body
-                )
-            )
+            await set_answer(world, account, "Пока" if account == narrow else "Bye")
             it.write("STOP", to=number)
 
         async def made() -> bool:
@@ -153,14 +156,14 @@ def test_a_commit_that_nobody_knows_of_stores_once(database_url: str) -> None:
         await add_number(it.world)
         write, calls = it.database.write, 0
 
-        async def flaky(operation: object, lane: Lane = Lane.API) -> object:
+        async def flaky(operation: Any, lane: Lane = Lane.API) -> Any:
             nonlocal calls
-            done = await write(operation, lane)  # type: ignore[arg-type]
+            done = await write(operation, lane)
             if lane is Lane.RECEIPTS and (calls := calls + 1) == 1:
                 raise CommitUnknown("the connection broke")
             return done
 
-        it.database.write = flaky  # type: ignore[assignment, method-assign]
+        it.database.write = flaky  # type: ignore[method-assign]
         it.write("Yes")
         await it.all_acknowledged()
         assert calls == 2
@@ -274,7 +277,6 @@ def test_one_that_cannot_be_stored_is_put_aside_and_recovered(
 ) -> None:
     async def check(it: Exchange) -> None:
         await add_number(it.world)
-        sender_of = inbound.sender_of
 
         def broken(raw: str, ton: int, country: str) -> tuple[str, int | None]:
             if raw == "61400000013":

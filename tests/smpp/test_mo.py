@@ -15,7 +15,7 @@ from cooee.smpp.mo import Mo, Part, parse_mo
 from cooee.smpp.pdu import DataSm, DeliverSm, decode, encode
 
 FROM, TO = "61400000009", "61411"
-TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\x1b"), max_size=1000)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\x1b"), max_size=1000)
 
 
 def deliver(**more: object) -> DeliverSm:

@@ -13,7 +13,7 @@ from cooee.smpp.codes import ESM_UDHI
 from cooee.smpp.mo import parse_mo
 from cooee.smpp.pdu import DeliverSm
 from cooee.store import inbound
-from cooee.store.database import Lane
+from cooee.store.database import Lane, Tx
 from cooee.store.inbound import Taken
 from cooee.store.parts import Arrival
 from cooee.store.seen import Copy, SeenKey
@@ -135,11 +135,24 @@ class Kept:
     handset: int | None
     recipient: str
     text: str
-    kind: ReplyKind
+    number: int
     parts: int
     missing: int
     campaign_id: int | None
     reference: str
+
+    @property
+    def kind(self) -> ReplyKind:
+        return ReplyKind(self.number)
+
+
+async def set_answer(world: World, account_id: int, body: str, kind: ReplyKind = ReplyKind.STOP) -> None:
+    """What an account answers to a keyword."""
+
+    async def operation(tx: Tx) -> None:
+        await tx.run("set_keyword_answer", account_id=account_id, kind=kind, body=body)
+
+    await world.write(operation)
 
 
 async def kept(world: World) -> list[Kept]:
@@ -148,7 +161,7 @@ async def kept(world: World) -> list[Kept]:
         "SELECT account_id, originator, handset, recipient, body, kind, parts, missing, campaign_id, reference "
         "FROM reply ORDER BY received_at, id"
     )
-    return [Kept(*row[:5], ReplyKind(row[5]), *row[6:]) for row in rows]
+    return [Kept(*row) for row in rows]
 
 
 async def texts(world: World) -> list[str]:

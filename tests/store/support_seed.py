@@ -102,15 +102,6 @@ async def seed(world: World) -> None:
             lambda tx, f=first: tx.many("add_orphans", orphans[f // 10 * 4 :][:4000], carrier_id=carrier, now=now),  # type: ignore[misc]
             Lane.BULK,
         )
-
-    async def fill(tx: Tx) -> None:
-        for at in range(LISTS):
-            numbers = range(FIRST, FIRST + (1 if at else 30_000))
-            await audience.add(tx, account, LIST + at, "x", numbers, now=now, whole=at % 100 != 99)
-        links = [(account, LIST + at % 2, LARGE + at) for at in range(CAMPAIGNS)]
-        await tx.many("add_campaign_lists", links)
-
-    await world.write(fill, Lane.BULK)
     written = [
         NewReply(
             account, at, now + at, carrier, str(FIRST + at % 1000), FIRST + at % 1000, "61411", "yes",
@@ -124,6 +115,15 @@ async def seed(world: World) -> None:
     await seed_receiving(world, now)
     out: list[Row] = [(account, FIRST + at, "Client", "", "") for at in range(0, 200_000, 100)]
     await world.write(lambda tx: tx.many("add_optouts", out, now=0))
+
+    async def fill(tx: Tx) -> None:
+        for at in range(LISTS):
+            numbers = range(FIRST, FIRST + (1 if at else 30_000))
+            await audience.add(tx, account, LIST + at, "x", numbers, now=now, whole=at % 100 != 99)
+        links = [(account, LIST + at % 2, LARGE + at) for at in range(CAMPAIGNS)]
+        await tx.many("add_campaign_lists", links)
+
+    await world.write(fill, Lane.BULK)
 
 
 async def seed_receiving(world: World, now: int) -> None:

@@ -19,6 +19,7 @@ from tests.store.support_inbound import (
     contact,
     kept,
     optouts,
+    set_answer,
     texts,
     unrouted,
 )
@@ -330,12 +331,8 @@ def test_answers_are_due_once_a_handset_a_day(database_url: str) -> None:
 
     async def check(world: World) -> None:
         await add_number(world)
-        for kind, body in ((1, "Bye"), (2, "Hello again")):
-            await world.write(
-                lambda tx, kind=kind, body=body: tx.run(
-                    "set_keyword_answer", account_id=world.account_id, kind=kind, body=body
-                )
-            )
+        await set_answer(world, world.account_id, "Bye")
+        await set_answer(world, world.account_id, "Hello again", S.START)
         line = Line(world)
         taken = await line.say("STOP", "STOP", "START")
         assert taken.answers

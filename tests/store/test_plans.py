@@ -212,15 +212,7 @@ async def postgres_walks(
         relation = re.sub(r"_(default|\d+)$", "", table)
         if table in empty:
             continue  # a partition without rows is read in no time, whichever way
-        if relation not in (
-            "message",
-            "segment_ref",
-            "batch",
-            "list_number",
-            "campaign_list",
-            "optout",
-            *RECEIVING,
-        ):
+        if relation not in BIG and relation != "optout":
             continue
         if node["Node Type"] == "Seq Scan":
             bad.append(f"Seq Scan on {relation}")

@@ -13,6 +13,7 @@ from cooee.model.clock import MINUTE
 from cooee.model.datacoding import text_of
 from cooee.smpp.pdu import DeliverSm, Tag
 from cooee.store import inbound, parts, seen
+from cooee.store.database import Tx
 from cooee.store.inbound import Taken
 from tests.store.support_inbound import HANDSET, NUMBER, Line, add_number, kept, message, texts, unrouted
 from tests.store.support_store import World, run, world
@@ -27,12 +28,14 @@ async def give_up(made: World, older_ms: int) -> list[Taken]:
     by_carrier: dict[int, list[parts.PartKey]] = {}
     for row in await made.database.read(lambda tx: tx.all("overdue_parts", before=now - older_ms)):
         by_carrier.setdefault(row[0], []).append((row[1], row[2], row[3], row[4]))
-    return [
-        await made.write(
-            lambda tx, carrier=carrier, keys=keys: inbound.give_up_parts(tx, carrier, keys, now - older_ms, now)
-        )
-        for carrier, keys in by_carrier.items()
-    ]
+    done = []
+    for carrier, keys in by_carrier.items():
+
+        async def give_up_one(tx: Tx, carrier: int = carrier, keys: list[parts.PartKey] = keys) -> Taken:
+            return await inbound.give_up_parts(tx, carrier, keys, now - older_ms, now)
+
+        done.append(await made.write(give_up_one))
+    return done
 
 
 async def waiting(made: World) -> int:

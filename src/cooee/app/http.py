@@ -68,7 +68,7 @@ class _HeadWaits:
 
 
 class OneWrite(HttpToolsProtocol):
-    """To be given to uvicorn as its `http`."""
+    """Joins the head and the body of a response."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Everything is written through a transport that joins head and body."""

@@ -7,6 +7,7 @@ request that broke off does no harm.
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from cooee.store.ids import Ids
 
 MAX_ID = 2**53
 """No list has an id beyond; what is asked for beyond is not found."""
+UNDER_WAY = 2
+"""Pieces of one request that are written at a time."""
 LOOKED_UP = 1000
 """Lists that one query looks up."""
 
@@ -133,15 +136,30 @@ class Audience:
             raise StoreError(f"a part of the numbers is in: {error}") from error
 
     async def _in_pieces(self, change: _Change, account: Account, list_id: int, numbers: array[int]) -> int:
-        changed = 0
-        for at in range(0, len(numbers), PIECE):
-            piece = numbers[at : at + PIECE]
+        """With the next piece on its way while one is written: the writer then waits for the disk alone."""
+        starts = iter(range(0, len(numbers), PIECE))
+        failed: list[Exception] = []
 
-            async def one(tx: Tx, piece: array[int] = piece) -> int:
-                return await change(tx, account.id, list_id, piece)
+        async def carry_on() -> int:
+            changed = 0
+            for at in starts:
+                piece = numbers[at : at + PIECE]
 
-            changed += await self._database.write(one, Lane.BULK)
-        return changed
+                async def one(tx: Tx, piece: array[int] = piece) -> int:
+                    return await change(tx, account.id, list_id, piece)
+
+                try:
+                    changed += await self._database.write(one, Lane.BULK)
+                except Exception as error:
+                    failed.append(error)
+                if failed:
+                    break
+            return changed
+
+        counts = await asyncio.gather(*(carry_on() for _ in range(UNDER_WAY)))
+        if failed:
+            raise failed[0]
+        return sum(counts)
 
     async def _look_up(self, account: Account, list_id: int) -> None:
         """Whether a new list is there after all; a hidden one is not."""
