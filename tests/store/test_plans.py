@@ -137,7 +137,8 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
 }
 
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
-BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign", "list_number", "campaign_list", *RECEIVING)
+WALKED = ("message", "segment_ref", "batch", "optout", "list_number", "campaign_list", *RECEIVING)
+BIG = (*WALKED, "orphan_receipt", "campaign")
 SMALL_INDEX = re.compile(
     r"(batch_(ready|delayed|out)|reply_new|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
@@ -212,7 +213,7 @@ async def postgres_walks(
         relation = re.sub(r"_(default|\d+)$", "", table)
         if table in empty:
             continue  # a partition without rows is read in no time, whichever way
-        if relation not in BIG and relation != "optout":
+        if relation not in WALKED:
             continue
         if node["Node Type"] == "Seq Scan":
             bad.append(f"Seq Scan on {relation}")
