@@ -155,10 +155,13 @@ def test_the_log_the_parked_ones_and_their_replay(shell: Shell) -> None:
     assert [(line["account"], line["reply_id"], line["status"]) for line in lines] == [
         ("acme", 5, 500), ("acme", 6, 500), ("acme", 7, 500),
     ]  # fmt: skip
+    assert [line["reply_id"] for line in shell.json("webhook", "parked", "acme", "--limit", "2")] == [5, 6]
+    newest = shell.json("webhook", "deliveries", "acme", "--state", "parked")
+    assert [line["reply_id"] for line in newest] == [7, 6, 5]
     page = shell("webhook", "deliveries", "acme", "--state", "parked")
     assert "answered 500: Oops" in page
     assert "private words" not in page
-    assert shell("webhook", "deliveries", "acme", "--state", "delivered") == "Nothing was told yet.\n"
+    assert shell("webhook", "deliveries", "acme", "--state", "delivered") == "No such deliveries.\n"
     assert shell("webhook", "replay", "acme", "6") == "1 delivery is due again\n"
     assert shell("webhook", "replay", "acme") == "2 deliveries are due again\n"
     assert shell("webhook", "replay", "acme") == "nothing of account acme is parked\n"

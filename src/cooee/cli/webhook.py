@@ -164,7 +164,12 @@ def deliveries(settings: Settings, name: str, state: str | None, limit: int, as_
     Example:
       cooee webhook deliveries acme --state waiting
     """
-    _list(settings, name, STATES[state] if state else None, limit, as_json, "Nothing was told yet.")
+
+    async def work() -> Sequence[DeliveryLine]:
+        async with _webhooks(settings) as webhooks:
+            return await webhooks.deliveries(name, state=STATES[state] if state else None, limit=limit)
+
+    _list(run(work()), as_json, "No such deliveries." if state else "Nothing was told yet.")
 
 
 @webhook.command()
@@ -179,17 +184,15 @@ def parked(settings: Settings, name: str | None, limit: int, as_json: bool) -> N
     Example:
       cooee webhook parked
     """
-    _list(settings, name, DeliveryState.PARKED, limit, as_json, "Nothing is parked.")
 
-
-def _list(
-    settings: Settings, name: str | None, state: DeliveryState | None, limit: int, as_json: bool, empty: str
-) -> None:
     async def work() -> Sequence[DeliveryLine]:
         async with _webhooks(settings) as webhooks:
-            return await webhooks.deliveries(name, state=state, limit=limit)
+            return await webhooks.parked(name, limit=limit)
 
-    lines = run(work())
+    _list(run(work()), as_json, "Nothing is parked.")
+
+
+def _list(lines: Sequence[DeliveryLine], as_json: bool, empty: str) -> None:
     if as_json:
         show_json([_line_json(line) for line in lines])
         return

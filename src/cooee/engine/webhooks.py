@@ -37,10 +37,12 @@ LOOK_OTHERS_S = 0.1
 """How often they are after replies of accounts that are not leased, most of which have no webhook."""
 REST_S = 0.05
 """The least time between two looks."""
-EACH = 64
-"""Deliveries of one receiver that are read at once."""
-LOW = 16
-"""A queue that is shorter is filled."""
+MOST_QUEUED = 20_000
+"""Deliveries that are kept in memory, shared by the receivers that have some."""
+EACH = (4, 64)
+"""Deliveries of one receiver that are read at once: at least, and at most."""
+PAGE = 2000
+"""Deliveries that one statement reads at most."""
 CLAIMS = 200
 """Receivers leased in one transaction."""
 IDLE_S = 5.0
@@ -81,6 +83,7 @@ class Webhooks:
         self._fault: BaseException | None = None
         self._stopping = False
         self._claimed_perhaps = False
+        self._each = EACH[1]
         self._looked = self._measured = float("-inf")
 
     def wake(self, accounts: Iterable[int]) -> None:
@@ -148,6 +151,7 @@ class Webhooks:
             elif row[1] != lane.version or row[2] != WebhookState.ON or row[3] != 1:
                 lane.closing = True
                 lane.clear()
+        self._lost = {account: known for account, known in self._lost.items() if known}
         if self._claimed_perhaps:
             await self._release([account for account in held if account not in self._lanes])
             self._claimed_perhaps = False
@@ -188,6 +192,7 @@ class Webhooks:
             lane = Lane(webhook, self._target(webhook), self._clock.monotonic(), known)
             self._lanes[webhook.account_id] = lane
         if len(free) > len(wanted):
+            self._looked = float("-inf")
             self._look.set()
 
     def _yield_surplus(self, share: int) -> None:
@@ -231,31 +236,35 @@ class Webhooks:
         await self._database.write(lambda tx: tx.many("release_webhooks", keys, owner=owner), Priority.ENGINE)
 
     async def _fill(self) -> None:
-        """Reads what is due of the receivers whose queues run short, all at once."""
+        """Reads what is due of the receivers whose queues run short, many at once."""
         now = self._clock.now_ms()
-        short = [
-            lane
-            for lane in self._lanes.values()
-            if lane.more and len(lane.queue) < LOW and not lane.closing and lane.target and not lane.blocked(now)
-        ]
-        for first in range(0, len(short), CLAIMS):
-            some = {lane.account_id: lane for lane in short[first : first + CLAIMS]}
+        least, most = EACH
+        self._each = each = min(most, max(least, MOST_QUEUED // max(1, len(self._lanes))))
+        short = [lane for lane in self._lanes.values() if self._short(lane) and not lane.blocked(now)]
+        many = PAGE // each
+        for first in range(0, len(short), many):
+            some = {lane.account_id: lane for lane in short[first : first + many]}
             # What comes in while this is read is told by another wake.
             for lane in some.values():
                 lane.more = False
             with self._recorder.remembering():
                 try:
-                    found = await self._read_due(some, now)
+                    found = await self._read_due(some, now, each)
                 except CooeeError:
                     for lane in some.values():
                         lane.more = True
                     raise
-                self._queue(some, found)
+                self._queue(some, found, each)
 
-    async def _read_due(self, accounts: Iterable[int], now: int) -> list[Due]:
-        return await self._database.read(lambda tx: rows.due_replies(tx, accounts, now, EACH))
+    def _short(self, lane: Lane) -> bool:
+        """Whether there may be more to queue for a receiver, and little is queued."""
+        wanted = lane.more and not lane.closing and lane.target is not None
+        return wanted and len(lane.queue) < max(1, self._each // 4)
 
-    def _queue(self, lanes: Mapping[int, Lane], found: Iterable[Due]) -> None:
+    async def _read_due(self, accounts: Iterable[int], now: int, each: int) -> list[Due]:
+        return await self._database.read(lambda tx: rows.due_replies(tx, accounts, now, each))
+
+    def _queue(self, lanes: Mapping[int, Lane], found: Iterable[Due], each: int) -> None:
         counts: dict[int, int] = {}
         for due in found:
             lane = lanes[due.account_id]
@@ -264,7 +273,7 @@ class Webhooks:
                 lane.add(due)
         for account, count in counts.items():
             lane = lanes[account]
-            lane.more = lane.more or count == EACH
+            lane.more = lane.more or count == each
             lane.used_at = self._clock.monotonic()
             self._offer(lane)
 
@@ -360,7 +369,7 @@ class Webhooks:
         elif was_down and outcome.taken:
             log.info("webhook_back", account=lane.account_id)
         self._offer(lane)
-        if lane.more and len(lane.queue) < LOW:
+        if self._short(lane):
             self._look.set()
 
     def _blocked(self, lane: Lane, outcome: Outcome, now: int) -> None:

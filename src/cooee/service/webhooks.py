@@ -175,21 +175,28 @@ class ReplyWebhooks:
         )
 
     async def deliveries(
-        self, name: str | None, *, state: DeliveryState | None = None, limit: int = 50
+        self, name: str, *, state: DeliveryState | None = None, limit: int = 50
     ) -> Sequence[DeliveryLine]:
-        """The newest deliveries of an account, or of all; of one state where it is given. ConfigError as above."""
+        """The newest deliveries of an account, of one state where it is given. ConfigError as above."""
 
         async def operation(tx: Tx) -> list[DeliveryLine]:
-            account_id = None
-            if name is not None:
-                account = await accounts.by_name(tx, name)
-                if account is None:
-                    raise _no_account(name)
-                account_id = account.id
-            query = "parked_deliveries" if state is DeliveryState.PARKED else "delivery_log"
-            values = {} if state is DeliveryState.PARKED else {"state": state}
-            found = await tx.all(query, account_id=account_id, limit=limit, **values)
+            account = await accounts.by_name(tx, name)
+            if account is None:
+                raise _no_account(name)
+            found = await tx.all("delivery_log", account_id=account.id, state=state, limit=limit)
             return [_line(row) for row in found]
+
+        return await self._database.read(operation)
+
+    async def parked(self, name: str | None, *, limit: int = 50) -> Sequence[DeliveryLine]:
+        """The oldest deliveries that were given up, of one account or of all. ConfigError as above."""
+
+        async def operation(tx: Tx) -> list[DeliveryLine]:
+            account = await accounts.by_name(tx, name) if name is not None else None
+            if name is not None and account is None:
+                raise _no_account(name)
+            account_id = account.id if account is not None else None
+            return [_line(row) for row in await tx.all("parked_deliveries", account_id=account_id, limit=limit)]
 
         return await self._database.read(operation)
 
