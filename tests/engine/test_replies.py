@@ -72,6 +72,28 @@ def test_a_campaign_is_answered(database_url: str) -> None:
     run(database_url, check)
 
 
+def test_a_handset_that_answers_at_once(database_url: str) -> None:
+    """Before the answer to the submit_sm is recorded, which may take 25 ms and more."""
+
+    async def check(it: Exchange) -> None:
+        await add_number(it.world, kind=NumberKind.SHARED)
+        assert it.engine is not None
+        expected = []
+        for number in range(8):
+            new = await it.world.new([HANDSET + number])
+            new.originator, new.reference = NUMBER, f"campaign {number}"
+            await it.world.create(new)
+            it.engine.wake(False)
+            while not it.smsc.inbox(str(HANDSET + number)):  # noqa: ASYNC110 (it has no event for it)
+                await asyncio.sleep(0.0005)
+            it.write("Yes", source=str(HANDSET + number))
+            expected.append(f"campaign {number}")
+        await it.all_acknowledged()
+        assert sorted(r.reference for r in await kept(it.world)) == expected
+
+    run(database_url, check)
+
+
 def test_stop_washes_and_is_answered_all_the_same(database_url: str) -> None:
     async def check(it: Exchange) -> None:
         world = it.world

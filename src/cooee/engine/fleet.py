@@ -25,6 +25,9 @@ from cooee.store.uncertain import Policy
 
 log = structlog.get_logger()
 
+CATCH_UP_S = 0.5
+"""How long a reply waits at most for the recording of what it may answer."""
+
 MakeCarrier = Callable[[CarrierRow], Carrier]
 
 
@@ -46,6 +49,10 @@ class Lane:
     replies: ReplyIntake
     workers: dict[int, Worker] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
+
+    async def caught_up(self) -> None:
+        """Waits until the answers that came before now are recorded: a handset may reply at once."""
+        await asyncio.gather(*(worker.recorded(CATCH_UP_S) for worker in self.workers.values()))
 
     async def idle(self) -> None:
         """Waits until what came in is answered."""
@@ -207,6 +214,7 @@ class Fleet:
                 return
             intake = ReceiptIntake(self._database, self._clock, row.id, row.name, row.smpp.codes, self._changed)
             lane = self._lanes[row.id] = Lane(row, carrier, intake, self._inbound.intake(row.id, row.name))
+            lane.replies.caught_up = lane.caught_up
         for no in set(lane.links) - set(binds):
             await self._close_bind(lane, no)
         for no in set(binds) - set(lane.links):

@@ -180,6 +180,8 @@ class ReplyIntake:
         self._task: asyncio.Task[None] | None = None
         self._known = _Known(shared.clock)
         self._tending: asyncio.Task[None] | None = None
+        self.caught_up: Callable[[], Awaitable[None]] = _nothing
+        """Awaited before messages are stored: what they answer may have been sent a moment ago."""
 
     def take(self, link: Connection, messages: Sequence[Mo], done: Done) -> None:
         """Queues what came over a link; `done` is called after its commit."""
@@ -210,6 +212,7 @@ class ReplyIntake:
                 while self._queue and size + len(self._queue[0].messages) <= GROUP:
                     chunks.append(self._queue.popleft())
                     size += len(chunks[-1].messages)
+                await self.caught_up()
                 # One read may bring more than a transaction should hold.
                 items = [(chunk, message) for chunk in chunks for message in chunk.messages]
                 failed: set[int] = set()
@@ -304,6 +307,10 @@ class ReplyIntake:
             # They stay until their time is over; a person who writes the same again meanwhile over another
             # connection would be taken for the SMSC.
             log.warning("replies_not_settled", carrier=self._name, reason=str(error))
+
+
+async def _nothing() -> None:
+    pass
 
 
 class _Known:
