@@ -514,3 +514,36 @@ def test_how_late_the_replies_are_is_measured(database_url: str) -> None:
         assert (WEBHOOK_LATE._value.get(), WEBHOOKS_DOWN._value.get()) == (0, 1)
 
     at_desk(database_url, check)
+
+
+def test_what_is_kept_in_memory_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten receivers with much to get share few places in memory, and all of it arrives in order."""
+    monkeypatch.setattr("cooee.engine.webhooks.MOST_QUEUED", 40)
+    monkeypatch.setattr("cooee.engine.webhooks.EACH", (2, 8))
+    monkeypatch.setattr("cooee.engine.webhooks.PAGE", 12)
+
+    async def main() -> None:
+        async with world(database_url, RunningClock()) as made, hook() as receiver:
+            accounts = [await made.account() for _ in range(10)]
+            async with desk(made) as at:
+                for account in accounts:
+                    await at.hook(f"http://127.0.0.1:{receiver.port}/{account}", account)
+            for account in accounts:
+                await reply(made, account, 20, handset=0)
+            most = 0
+
+            def look(call: Call, writer: asyncio.StreamWriter) -> None:
+                nonlocal most
+                most = max(most, sum(len(lane.queue) for lane in at.webhooks._lanes.values()))
+                plain()(call, writer)
+
+            receiver.answer = look
+            async with desk(made) as at:
+                for account in accounts:
+                    await at.until_all(DELIVERED, account, seconds=20)
+            assert 0 < most <= 50
+            for account in accounts:
+                texts = [call.query["message_text"] for call in receiver.calls if call.path == f"/{account}"]
+                assert texts == [f"hello {no}" for no in range(20)]
+
+    asyncio.run(main())
