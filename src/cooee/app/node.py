@@ -21,11 +21,13 @@ from cooee.config import Settings
 from cooee.engine.fleet import Defaults
 from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
+from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
+from cooee.service.codes import load_codes
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
@@ -86,6 +88,7 @@ class Node:
         self._engine: Engine | None = None
         self.port = 0
         self.accounts: Accounts
+        self.codes: CodeTable
         self.database: Database
 
     async def start(self) -> None:
@@ -98,6 +101,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
+        self.codes = load_codes(settings.codes_file)
         path = sqlite_path(settings.database)
         if path is not None:
             if settings.role != "all":
@@ -179,6 +183,7 @@ class Node:
                 ),
                 readiness=self._readiness,
                 metrics=settings.metrics,
+                codes=self.codes,
             )
             self._undo.callback(app.close)
         config = uvicorn.Config(

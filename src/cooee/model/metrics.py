@@ -21,6 +21,7 @@ BINDS = Gauge("cooee_binds", "Binds that are up", ["carrier"])
 IN_FLIGHT = Gauge("cooee_window_used", "Segments in flight", ["carrier"])
 ORPHANS = Gauge("cooee_orphan_receipts", "Receipts that match nothing yet")
 LOGIN_FAILURES = Counter("cooee_login_failures_total", "Failed logins")
+LOW_BALANCE = Counter("cooee_low_balance_total", "Times that a balance fell below its low-balance mark")
 WEBHOOKS = Counter("cooee_webhook_total", "Calls of reply webhooks, by what came of them", ["outcome"])
 WEBHOOKS_DOWN = Gauge("cooee_webhooks_down", "Receivers of replies that are left alone for now, for they fail")
 WEBHOOK_LATE = Gauge(
@@ -40,6 +41,7 @@ __all__ = [
     "COMMIT_SECONDS",
     "IN_FLIGHT",
     "LOGIN_FAILURES",
+    "LOW_BALANCE",
     "ORPHANS",
     "QUARANTINED",
     "RECEIPTS",

@@ -7,7 +7,7 @@ reads what people write, `numbercheck` does both for whole lists, `numberjson` t
 from cooee.model.numbercheck import Checked, NumberCheck
 from cooee.model.numberform import parse
 from cooee.model.numberjson import split_json_array
-from cooee.model.numberplan import country_calling_code, country_of, is_home, is_mobile
+from cooee.model.numberplan import country_calling_code, country_of, is_home, is_in, is_mobile
 
 __all__ = [
     "Checked",
@@ -15,6 +15,7 @@ __all__ = [
     "country_calling_code",
     "country_of",
     "is_home",
+    "is_in",
     "is_mobile",
     "parse",
     "split_json_array",

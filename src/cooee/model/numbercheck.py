@@ -20,7 +20,7 @@ import msgspec
 
 from cooee.model.numberform import MAX_RAW, home_of, parse
 from cooee.model.numberjson import CHUNK, plain_records, plain_strings
-from cooee.model.numberplan import MAX_DIGITS, MIN_DIGITS, is_home, is_mobile, plan_of, split
+from cooee.model.numberplan import MAX_DIGITS, MIN_DIGITS, is_home, is_in, is_mobile, plan_of, split
 
 # Sizes that keep each single sort below ~2 ms.
 _RUN = 8192
@@ -117,16 +117,22 @@ class NumberCheck:
     """Takes a list of recipients in pieces and tells what is left of it.
 
     Each number is judged in this order: shape and, with `plan`, the numbering plan (else invalid); inside the
-    ISO country `home`, unless `international` is allowed (else international); seen before (else duplicate).
+    ISO country `home`, unless `international` is allowed, and inside one of `countries`, unless there is none
+    (else international); seen before (else duplicate).
     Not to be used from two threads at a time. ValueError for an unknown country.
     """
 
-    def __init__(self, home: str, *, international: bool, plan: bool = True) -> None:
+    def __init__(
+        self, home: str, *, international: bool, plan: bool = True, countries: tuple[str, ...] = ()
+    ) -> None:
         self._home = home_of(home).country
         self._international_allowed = international
+        self._countries = countries
+        # Whether a number of group 1 or 3 of the expression needs no look at its country.
+        self._settled = {1: not countries or self._home in countries, 3: not countries}
         self._plan = plan
         self._foreign: tuple[int, ...] = ()
-        self._anywhere = international and not plan
+        self._anywhere = international and not plan and not countries
         self._scan = _scanner(self._home, plan, (), self._anywhere)
         self._trunk = b",%d" % home_of(home).calling_code
         self._runs: list[array[int]] = []
@@ -215,14 +221,16 @@ class NumberCheck:
     def _scan_from(self, text: bytes, position: int) -> int:
         """Goes through `text` until its end, or until another calling code has joined the expression."""
         good: list[bytes] = []
+        judged: list[bytes] = []
         for found in self._scan.finditer(text, position):
             group = found.lastindex
             stretch = found[0]
             position = found.end()
             if group == 1 or (group == 3 and self._international_allowed):
-                good.append(stretch)
+                (good if self._settled[group] else judged).append(stretch)
             elif group == 2:
-                good.append((b"," + stretch).replace(b",0", self._trunk)[1:])
+                stretch = (b"," + stretch).replace(b",0", self._trunk)[1:]
+                (good if self._settled[1] else judged).append(stretch)
             elif group == 3:
                 self._abroad += stretch.count(b",")
             elif group == 4:
@@ -230,8 +238,12 @@ class NumberCheck:
             elif self._single(stretch[:-1]):
                 break
         if good:
-            joined = b"".join(good)
-            self._keep(_INTEGERS.decode(b"[" + joined.translate(None, b"+")[:-1] + b"]"))
+            self._keep(_integers(good))
+        if judged:
+            numbers = _integers(judged)
+            reached = [number for number in numbers if is_in(number, self._countries)]
+            self._abroad += len(numbers) - len(reached)
+            self._keep(reached)
         return position
 
     def _single(self, token: bytes) -> bool:
@@ -242,14 +254,14 @@ class NumberCheck:
         if number is None or (self._plan and not is_mobile(number)):
             self._invalid += 1
             return False
-        if is_home(number, self._home):
-            self._pending.append(number)
-            return False
-        if self._international_allowed:
+        at_home = is_home(number, self._home)
+        if (at_home or self._international_allowed) and (
+            self._settled[1 if at_home else 3] or is_in(number, self._countries)
+        ):
             self._pending.append(number)
         else:
             self._abroad += 1
-        if self._anywhere:
+        if at_home or self._anywhere:
             return False
         parts = split(number)
         if parts is None or len(self._foreign) == _MAX_FOREIGN or parts[0].calling_code in self._foreign:
@@ -293,6 +305,10 @@ class NumberCheck:
             merged.extend(dict.fromkeys(bucket))
         self._duplicates += total - len(merged)
         return merged
+
+
+def _integers(stretches: list[bytes]) -> list[int]:
+    return _INTEGERS.decode(b"[" + b"".join(stretches).translate(None, b"+")[:-1] + b"]")
 
 
 def _windows(text: str) -> Iterator[str]:

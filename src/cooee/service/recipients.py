@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from cooee.model.account import Account
-from cooee.model.msisdn import Checked, NumberCheck, is_home, is_mobile, parse, split_json_array
+from cooee.model.msisdn import Checked, NumberCheck, is_home, is_in, is_mobile, parse, split_json_array
 from cooee.model.numbercheck import plain_home_mobile
 from cooee.model.originator import Originator
 from cooee.model.segments import Segmented
@@ -93,7 +93,7 @@ class Recipients:
     def check(self, account: Account, items: Sequence[object]) -> Checked:
         """What is left of decoded `items`: text, also with commas, or integers; anything else is invalid."""
         if len(items) == 1 and isinstance(items[0], str) and "," not in items[0]:
-            return _check_one(items[0], account.country, account.allow_international)
+            return _check_one(items[0], account)
         numbers = self._numbers(account)
         numbers.add(items)
         return numbers.result()
@@ -154,7 +154,12 @@ class Recipients:
 
     @staticmethod
     def _numbers(account: Account) -> NumberCheck:
-        return NumberCheck(account.country, international=account.allow_international)
+        return NumberCheck(
+            account.country,
+            international=account.allow_international,
+            plan=not account.shape_only,
+            countries=account.countries,
+        )
 
 
 def shaped(account: Account) -> NumberCheck:
@@ -184,15 +189,20 @@ def _number_of(record: object) -> object:
     return found
 
 
-def _check_one(text: str, home: str, international: bool) -> Checked:
+def _check_one(text: str, account: Account) -> Checked:
     """The commonest list has one number; it needs no list's machinery."""
+    home, countries = account.country, account.countries
     number = plain_home_mobile(text, home)
-    if number is not None:
+    if number is not None and (not countries or home in countries):
         return Checked(array("q", (number,)), 0, 0, 0)
-    number = parse(text, home)
-    if number is None or not is_mobile(number):
+    if number is None:
+        number = parse(text, home)
+    if number is None or not (account.shape_only or is_mobile(number)):
         return Checked(array("q"), 1, 0, 0)
-    if not international and not is_home(number, home):
+    at_home = is_home(number, home)
+    if not (at_home or account.allow_international) or not (
+        not countries or (at_home and home in countries) or is_in(number, countries)
+    ):
         return Checked(array("q"), 0, 0, 1)
     return Checked(array("q", (number,)), 0, 0, 0)
 

@@ -7,12 +7,13 @@ behind when its node dies is never seen, was never charged, and is swept away.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import msgspec
 
 from cooee.model.campaign import BATCH_SIZE, BatchState, CampaignState
 from cooee.model.errors import BAD_FIELD, CREDITS_SHORT, SUSPENDED, ApiError, StoreUnavailable
+from cooee.store.accounts import charge
 from cooee.store.claims import opted_out
 from cooee.store.database import Database, Lane, Row, Tx
 
@@ -37,7 +38,9 @@ class NewCampaign(msgspec.Struct):
     wake_at: int | None
     """When to start; None: at once."""
     numbers: array[int]
+    """Sorted; where `prices` tells several, each of its stretches is."""
     credits_each: int
+    """What a recipient costs: segments times rate."""
     carriers: Sequence[int] | None
     """One for each batch, or None when there is no carrier yet."""
     owner: int | None = None
@@ -48,15 +51,44 @@ class NewCampaign(msgspec.Struct):
     digest: str = ""
     lists: tuple[int, ...] = ()
     """The stored lists that it goes to, each once."""
+    prices: tuple[tuple[int, int], ...] = ()
+    """Where recipients cost more and less: (credits each, how many) of the stretches of `numbers`, in order."""
+    day: int = 0
+    """When the account's local day began, UTC ms: the daily cap counts by it."""
     pieces: list[bytes] = msgspec.field(default_factory=list)
+    """The recipients of each batch."""
+    costs: list[int] = msgspec.field(default_factory=list)
+    """What each recipient of a batch costs, where there are `prices`."""
 
     def __post_init__(self) -> None:
-        if 0 < len(self.numbers) <= BATCH_SIZE:
+        if 0 < len(self.numbers) <= BATCH_SIZE and not self.prices:
             self.pieces = [self.numbers.tobytes()]
             return
         packed = memoryview(self.numbers).cast("B")
         step = BATCH_SIZE * 8
-        self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
+        if not self.prices:
+            self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
+            return
+        self.pieces, self.costs = [], []
+        end = 0
+        for each, count in self.prices:
+            start, end = end, end + count * 8
+            self.pieces += [bytes(packed[at : min(at + step, end)]) for at in range(start, end, step)]
+            self.costs += [each] * (len(self.pieces) - len(self.costs))
+
+    def without(self, present: Set[int]) -> NewCampaign:
+        """The same for those who are not `present`, each at the price that it has here."""
+        if not self.prices:
+            return msgspec.structs.replace(self, numbers=array("q", (n for n in self.numbers if n not in present)))
+        numbers: array[int] = array("q")
+        prices = []
+        end = 0
+        for each, count in self.prices:
+            start, end = end, end + count
+            left = array("q", (n for n in self.numbers[start:end] if n not in present))
+            numbers += left
+            prices.append((each, len(left)))
+        return msgspec.structs.replace(self, numbers=numbers, prices=tuple(prices))
 
     @property
     def concat_ref(self) -> int:
@@ -69,6 +101,8 @@ class NewCampaign(msgspec.Struct):
 
     @property
     def credits(self) -> int:
+        if self.prices:
+            return sum(each * count for each, count in self.prices)
         return len(self.numbers) * self.credits_each
 
     @property
@@ -110,7 +144,8 @@ def batch_rows(new: NewCampaign, turns: dict[int, int], first: int = 0, count: i
         state = BatchState.OUT if fresh else BatchState.READY if ready else BatchState.HELD
         size = len(new.pieces[no]) // 8
         yield (
-            new.account_id, new.id, no, carrier, turn, state, 1, size, new.credits_each, 0,
+            new.account_id, new.id, no, carrier, turn, state, 1, size,
+            new.costs[no] if new.prices else new.credits_each, 0,
             None, None, None, new.owner if fresh else None, size if fresh else 0, new.pieces[no],
         )  # fmt: skip
 
@@ -214,22 +249,26 @@ async def _charge(
 
     for account_id in sorted(groups):
         group = groups[account_id]
-        row = await tx.one("charge", id=account_id, amount=sum(new.credits for new in group), count=len(group))
-        if row is not None:
-            for no, new in enumerate(group, int(row[0]) + 1):
+        amount, day = sum(new.credits for new in group), group[-1].day
+        first = await charge(tx, account_id, amount, day=day, count=len(group))
+        if first is not None:
+            for no, new in enumerate(group, first):
                 book(new, no)
             continue
+        if len(group) == 1:
+            answers[group[0].id] = await why_not_charged(tx, account_id)
+            continue
         for new in group:
-            row = await tx.one("charge", id=account_id, amount=new.credits, count=1)
-            if row is not None:
-                book(new, int(row[0]) + 1)
+            first = await charge(tx, account_id, new.credits, day=day)
+            if first is not None:
+                book(new, first)
             else:
                 answers[new.id] = await why_not_charged(tx, account_id)
     return accepted, ledger
 
 
 async def why_not_charged(tx: Tx, account_id: int) -> ApiError:
-    """Suspended in the meantime, or short of credits."""
+    """Suspended in the meantime, or short of credits or of what is left of the day's."""
     account = await tx.one("account_by_id", id=account_id)
     return ApiError(SUSPENDED if account is not None and account[4] != 1 else CREDITS_SHORT)
 
@@ -287,8 +326,8 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
         known = await reserve_key(tx, new, now)
         if known is not None:
             return known
-    row = await tx.one("charge", id=new.account_id, amount=new.credits, count=1)
-    if row is None:
+    no = await charge(tx, new.account_id, new.credits, day=new.day)
+    if no is None:
         if new.key is not None:
             await tx.run("drop_key", account_id=new.account_id, key=new.key)
         return await why_not_charged(tx, new.account_id)
@@ -305,9 +344,7 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
         # Its acceptance took so long that it was swept away as a leftover.
         raise StoreUnavailable("the campaign was not accepted in time")
     await tx.many("add_campaign_lists", list_rows(new))
-    await tx.many(
-        "add_ledger", [(new.account_id, int(row[0]) + 1, -new.credits, "charge", new.id, "campaign")], at=now
-    )
+    await tx.many("add_ledger", [(new.account_id, no, -new.credits, "charge", new.id, "campaign")], at=now)
     created = Created(new.id, new.messages, new.segments, new.credits)
     if new.key is not None:
         await keep_answer(tx, new, created)

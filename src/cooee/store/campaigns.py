@@ -105,6 +105,15 @@ async def release_account(tx: Tx, account_id: int, suspended_at: int | None, now
     await tx.run("restart_account_campaigns", account_id=account_id)
 
 
+async def window_changed(tx: Tx, account_id: int, now: int) -> None:
+    """An account has another zone or send window: whatever waits for an opening is judged anew.
+
+    Instants that campaigns were given do not move (wire contract §10).
+    """
+    await tx.run("judge_scheduled", account_id=account_id, now=now)
+    await tx.run("judge_delayed", account_id=account_id, now=now)
+
+
 # --- the scheduler's part ----------------------------------------------------------------------------------
 
 

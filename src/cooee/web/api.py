@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from cooee.model.clock import Clock
+from cooee.model.codetable import CodeTable
 from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, ApiError
 from cooee.model.metrics import REQUESTS
 from cooee.service.accounts import Accounts
@@ -27,6 +28,7 @@ from cooee.service.reports import Reports
 from cooee.web import account, audience, campaign, delivery, health, optouts, replies
 from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
+from cooee.web.documents import Documents
 from cooee.web.request import Answer, CampaignActions, Fields, Handler, Request, Services
 from cooee.web.respond import (
     NO_CONTENT,
@@ -112,9 +114,10 @@ def find_resource(path: str) -> Resource | None:
 
 
 class Api:
-    """The ASGI application of the REST API, with /healthz, /readyz and /metrics.
+    """The ASGI application of the REST API, with /openapi.json and /docs, /healthz, /readyz and /metrics.
 
-    `readiness` tells whether this process does its work, and the reasons if not.
+    `readiness` tells whether this process does its work, and the reasons if not; `codes` are the names of message
+    codes for /docs.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class Api:
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: bool = True,
+        codes: CodeTable | None = None,
     ) -> None:
         self._recipients = Recipients()
         self._services = Services(
@@ -139,6 +143,7 @@ class Api:
         self._settings = settings
         self._cors = Cors(settings.cors_origins)
         self._pages = health.Pages(readiness, metrics=metrics)
+        self._documents = Documents(codes or CodeTable(), settings.error_http_status)
         self._places = asyncio.Semaphore(LARGE_AT_ONCE)
         self._counters: dict[tuple[str, int], Any] = {}
 
@@ -157,6 +162,8 @@ class Api:
                 refusal = refusal_of(ApiError(NO_RESOURCE), 200)
                 self._count("none", refusal.code)
                 await send_bytes(send, refusal.status, refusal.body)
+            elif self._documents.has(path):
+                await self._documents.answer(scope["method"], path, send)
             else:
                 await self._pages.answer(scope["method"], path, send)
         elif kind == "lifespan":
@@ -187,7 +194,7 @@ class Api:
         if isinstance(answer, Streamed) and answer.sent is not None:
             await send_witnessed(scope, receive, send, answer, extra)
         elif isinstance(answer, Streamed):
-            await send_streamed(send, answer, extra)
+            await send_streamed(send, answer, extra, receive)
         else:
             await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)
 

@@ -20,6 +20,7 @@ from cooee.model.errors import (
     TOO_LONG,
     ApiError,
 )
+from cooee.model.gsm import smart
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, Segmented, segment, utf16_length
@@ -40,8 +41,8 @@ async def create(services: Services, request: Request) -> Answer:
             return _created(kept)
     fields = request.fields
     now = services.clock.now_ms()
-    message = _message(fields)
-    originator = _originator(fields)
+    message = _message(fields, account)
+    originator = _originator(fields, account)
     asked_at = _asked_at(fields, account)
     reference = _reference(fields)
     lists = await _lists(services, request)
@@ -75,7 +76,8 @@ def _created(campaign: Accepted) -> Answer:
     }
 
 
-def _message(fields: Fields) -> str:
+def _message(fields: Fields, account: Account) -> str:
+    """The text as it is sent. Its length counts as it was given (wire contract §3)."""
     message = fields.text("Message")
     if message is None or not message or message.isspace():
         raise ApiError(NO_TEXT)
@@ -83,16 +85,23 @@ def _message(fields: Fields) -> str:
         raise ApiError.field("Message", "holds a character that no SMS can carry")
     if utf16_length(message) > MAX_MESSAGE:
         raise ApiError(TOO_LONG)
+    if account.smart_encoding:
+        message = smart(message)
+        if not message or message.isspace():
+            # It held nothing but characters that are not seen.
+            raise ApiError(NO_TEXT)
     return message
 
 
-def _originator(fields: Fields) -> Originator:
+def _originator(fields: Fields, account: Account) -> Originator:
     text = fields.text("Originator", numbers=True)
     if text is None or not text or text.isspace():
         raise ApiError(NO_ORIGINATOR)
     originator = parse_originator(text)
     if originator is None:
         raise ApiError(BAD_ORIGINATOR, "valid")
+    if account.approved_only and originator.text not in account.approved:
+        raise ApiError(BAD_ORIGINATOR, "approved for this account")
     return originator
 
 
@@ -206,8 +215,8 @@ async def modify(services: Services, request: Request) -> Answer:
     """Another text, originator or time for a campaign that has not started."""
     account, fields = request.account, request.fields
     campaign_id = fields.whole("CampaignId")
-    message = None if fields.raw("Message") is None else _message(fields)
-    originator = None if fields.raw("Originator") is None else _originator(fields)
+    message = None if fields.raw("Message") is None else _message(fields, account)
+    originator = None if fields.raw("Originator") is None else _originator(fields, account)
     asked_at = _asked_at(fields, account)
     segmented = None if message is None else segment(message)
     if segmented is not None:

@@ -263,7 +263,7 @@ ENTRIES: dict[str, Entry] = {
                     "when all its segments are, and failed when one is. `Code` is 0 for delivered, else the "
                     "carrier's own error number (which the carrier setting `codes` may translate); after a "
                     "refusal at submission it is the command_status in decimal. 999 stands for an error that is "
-                    "no number, 998 for a message that we gave up on.",
+                    "no number, 998 for a message that we gave up on. See [their names](message-codes.md).",
                 ),
             )
         },
@@ -288,7 +288,7 @@ ENTRIES: dict[str, Entry] = {
         "Adds credits to the account that asks, if the operator allows that (`cooee account set NAME "
         "--may-add-credits`). Every top-up is in the account's ledger, for the bill.",
         (
-            ("Action", "`add`", "What to do."),
+            ("action", "`add`", "What to do."),
             ("credits", "a whole number from 1 up", "How many."),
         ),
         {"add": (Example('{"credits": 1000, "action": "add"}', '{"Credits":1997,"Code":0}', "The new balance."),)},
@@ -390,14 +390,14 @@ ENTRIES: dict[str, Entry] = {
     ),
 }
 
-TOP = """# REST API
+_MADE = """# REST API
 
-Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a
-running API and compare the answers.
+Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a running
+API and compare the answers. A server has this page at `/docs`, with schemas, and describes itself to programs at
+`/openapi.json` (OpenAPI 3.1)."""
 
-Cooee speaks the published REST API of an existing SMS service, so that programs written for that service keep
-working. [What is ours](#what-is-ours) lists what the published text leaves open. What is
-missing stands [at the end](#not-in-this-version).
+TOP = """Cooee speaks the published REST API of an existing SMS service, so that programs written for that service
+keep working. [What is ours](#what-is-ours) lists what the published text leaves open.
 
 ## Requests
 
@@ -452,13 +452,21 @@ A destination may be written `61400123456`, `+61400123456`, `0061400123456`, or 
 account's country (`0400 123 456`), with spaces, dots, dashes and brackets. It must be one that can be a mobile
 by its country's numbering plan. Numbers outside the account's country need the permission `--international`;
 without it they are dropped, and when nothing else was asked for the answer is -926. When no number is left for
-another reason: -111.
+another reason: -111. The operator may narrow an account down to [some countries](accounts.md#to-whom), or have it
+take any number of E.164 shape.
 
 ## Originators
 
 An MSISDN of 9 to 15 digits in international form, with or without `+` or `00`; a short code of 3 to 8 digits;
 or 1 to 11 ASCII letters, digits, spaces and `-` `_` `.` `&`, with at least one letter and no space at either
-end.
+end. An account may be bound to [approved sender IDs](accounts.md#from-whom); any other is -921 for it.
+
+## Credits
+
+`Credits` counts a credit for each segment of each recipient, unless the operator has set
+[another rate](accounts.md#what-it-costs) for the recipient's country. The rate is kept when credits are charged:
+modify and delete settle with it. -202 also stands for a passed [daily cap](accounts.md#how-much). An account
+with a credit limit may have a balance below zero.
 
 Opt-outs take any number of E.164 shape (8 to 15 digits), and so does the Originator of replies.
 
@@ -481,7 +489,8 @@ buffer answers.
 
 A text whose characters are all in the GSM 7-bit alphabet goes as such: 160 septets in one SMS, 153 in each
 segment of a longer one. `| ^ € { } [ ] ~ \\` and form feed take two. Any other character makes it UCS-2: 70
-code units in one SMS, 67 in each segment. No character is replaced. A pair (an escape, or a surrogate pair such
+code units in one SMS, 67 in each segment. No character is replaced, unless the operator has switched on
+[smart encoding](accounts.md#what-it-costs) for the account. A pair (an escape, or a surrogate pair such
 as an emoji) is never split over two segments, so that a text may need one more than a plain division says; what
 is charged is what is sent.
 """
@@ -505,10 +514,6 @@ The published text is silent on these, or its tables are lost. The choices:
   alone; the forms with Days, dates or Originator flag nothing.
 - Opt-outs: the Reason `Admin`, "newest first", `Deleted 0 OptOut numbers`, -942, and that each sub-account has its
   own.
-
-## Not in this version
-
-- Send windows, approved sender IDs, rates by country and smart encoding: there is no way to set them yet.
 """
 
 
@@ -517,14 +522,15 @@ def codes_table() -> str:
     lines = ["| Code | HTTP | Message | Raised when | |", "|---|---|---|---|---|"]
     for code in TABLE:
         whose = "published" if code.given else "ours"
-        lines.append(f"| {code.code} | {code.http} | {_text(code)} | {code.when} | {whose} |")
+        lines.append(f"| {code.code} | {code.http} | {message_of(code)} | {code.when} | {whose} |")
     return "\n".join(lines)
 
 
-def _text(code: Code) -> str:
+def message_of(code: Code) -> str:
+    """A code's message, with dots for what is filled in."""
     if code is BAD_ACTION:
         return "Action not specified · Unknown action '…'"
-    return code.text.replace("'{}", "'…' …").replace("{}", "…").replace("|", "\\|")
+    return code.text.replace("'{}", "'…' …").replace("{}", "…")
 
 
 def _example(example: Example) -> str:
@@ -533,7 +539,8 @@ def _example(example: Example) -> str:
     return "\n\n".join(parts)
 
 
-def _section(resource: Resource) -> str:
+def section(resource: Resource) -> str:
+    """A resource, as Markdown."""
     entry = ENTRIES[resource.name]
     actions = tuple(resource.actions or ("",))
     if set(actions) != set(entry.actions) or bool(resource.get) != bool(entry.get):
@@ -553,8 +560,8 @@ def _section(resource: Resource) -> str:
 
 def page() -> str:
     """docs/api.md."""
-    sections = [_section(resource) for resource in RESOURCES]
-    return "\n\n".join([TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
+    sections = [section(resource) for resource in RESOURCES]
+    return "\n\n".join([_MADE, TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
 
 
 if __name__ == "__main__":

@@ -76,6 +76,16 @@ FOR UPDATE;
 UPDATE campaign SET state = :state, stopped_at = :stopped_at, finished_at = :finished_at, wake_at = :wake_at
 WHERE account_id = :account_id AND id = :id;
 
+-- name: judge_scheduled
+-- The scheduler looks at each at its time, or now, and puts it off where the window is closed.
+UPDATE campaign SET wake_at = CASE WHEN due_at > CAST(:now AS BIGINT) THEN due_at ELSE CAST(:now AS BIGINT) END
+WHERE account_id = :account_id AND state IN (1, 4) AND started_at IS NULL;
+
+-- name: judge_delayed
+-- First attempts are delayed by a closed window only.
+UPDATE batch SET not_before = CAST(:now AS BIGINT)
+WHERE +account_id = CAST(:account_id AS BIGINT) AND state = 3 AND attempt = 1 AND not_before > CAST(:now AS BIGINT);
+
 -- name: campaign_state
 SELECT state, wake_at FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0;
 
