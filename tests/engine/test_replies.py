@@ -131,8 +131,10 @@ def test_answers_are_skipped_or_held_as_any_message(database_url: str) -> None:
         poor = await world.account(credits=0)
         asleep = await world.account(window=(opens, (opens + 60) % 1440))
         narrow = await world.account()
+        dear = await world.account(credits=6)
+        await world.sql(f"INSERT INTO rate (account_id, country, credits) VALUES ({dear}, 'AU', 7)")
         await world.sql(f"UPDATE account SET allow_unicode = 0, allow_international = 0 WHERE id = {narrow}")
-        numbers = {poor: "1001", asleep: "1002", narrow: "1003"}
+        numbers = {poor: "1001", asleep: "1002", narrow: "1003", dear: "1004"}
         for account, number in numbers.items():
             await add_number(world, number, account_id=account)
             await set_answer(world, account, "Пока" if account == narrow else "Bye")
@@ -140,7 +142,7 @@ def test_answers_are_skipped_or_held_as_any_message(database_url: str) -> None:
 
         async def made() -> bool:
             ((count,),) = await world.rows("SELECT COUNT(*) FROM auto_answer WHERE state <> 0")
-            return bool(count == 3)
+            return bool(count == 4)
 
         await until(made)
         rows = {row[0]: row[1:] for row in await world.rows("SELECT account_id, state, skipped FROM auto_answer")}
@@ -148,12 +150,13 @@ def test_answers_are_skipped_or_held_as_any_message(database_url: str) -> None:
         assert "credits" in rows[poor][1].lower()
         assert rows[narrow][0] == 2
         assert "Unicode" in rows[narrow][1]
+        assert rows[dear][0] == 2
         assert rows[asleep] == (1, None)
         await asyncio.sleep(0.3)
         assert it.smsc.inbox(str(HANDSET)) == []
         it.clock.advance(121 * 60)
         await until(lambda: [text.text for text in it.smsc.inbox(str(HANDSET))] == ["Bye"])
-        assert len(await optouts(world)) == 3
+        assert len(await optouts(world)) == 4
 
     run(database_url, check)
 

@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from cooee.model.clock import Clock, window_opens, zone
+from cooee.model.account import Account
+from cooee.model.clock import Clock, window_opens
 from cooee.model.errors import ApiError, CooeeError
+from cooee.model.gsm import smart
 from cooee.model.metrics import ACCEPTED
-from cooee.model.msisdn import is_home
+from cooee.model.msisdn import is_home, is_in
 from cooee.model.segments import Encoding, segment
 from cooee.service.routing import Routes
-from cooee.store import acceptance
+from cooee.store import acceptance, accounts
 from cooee.store.acceptance import NewCampaign
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.ids import Ids
@@ -86,15 +88,25 @@ class Answers:
 async def _make(tx: Tx, ids: range, carriers: Sequence[int] | None, now: int) -> tuple[int, int]:
     """Makes campaigns of what is due: (campaigns accepted, answers looked at)."""
     due = await tx.all("due_answers")
+    known: dict[int, Account | None] = {}
     made: list[NewCampaign] = []
     rows: list[Row] = []
     waiting: list[tuple[Row, NewCampaign]] = []
     for at, row in enumerate(due):
-        problem = _forbidden(row)
+        if row[0] not in known:
+            known[row[0]] = await accounts.by_id(tx, row[0])
+        account = known[row[0]]
+        if account is None:
+            raise LookupError(f"account {row[0]} is gone")
+        handset, number, body = row[1], row[3], smart(row[4]) if account.smart_encoding else row[4]
+        problem = _forbidden(account, handset, body)
         if problem is not None:
             rows.append((*row[:3], _SKIPPED, None, problem))
             continue
-        waiting.append((row, _campaign(row, ids[at], carriers[at : at + 1] if carriers else None, now)))
+        new = _campaign(account, ids[at], handset, number, body, now)
+        if new.wake_at is None and carriers:
+            new.carriers = carriers[at : at + 1]
+        waiting.append((row, new))
     answers = await acceptance.create_group(tx, [new for _, new in waiting], now) if waiting else []
     for (row, new), answer in zip(waiting, answers, strict=True):
         if isinstance(answer, ApiError):
@@ -112,13 +124,12 @@ async def _make(tx: Tx, ids: range, carriers: Sequence[int] | None, now: int) ->
     return len(made), len(due)
 
 
-def _campaign(row: Row, number: int, carriers: Sequence[int] | None, now: int) -> NewCampaign:
-    account_id, handset, _, sender, body, _, zone_name, opens, closes = row[:9]
+def _campaign(account: Account, number: int, handset: int, sender: str, body: str, now: int) -> NewCampaign:
     cut = segment(body)
-    at = now if opens is None or closes is None else window_opens(now, zone(zone_name), opens, closes)
-    wake_at = at if at > now else None
+    at = now if account.window is None else window_opens(now, account.zone, *account.window)
+    rate = 1 if account.tariff is None else account.tariff.rate(handset)
     return NewCampaign(
-        account_id=account_id,
+        account_id=account.id,
         id=number,
         originator=sender,
         body=body,
@@ -126,22 +137,28 @@ def _campaign(row: Row, number: int, carriers: Sequence[int] | None, now: int) -
         segments=cut.count,
         reference=None,
         due_at=None,
-        wake_at=wake_at,
+        wake_at=at if at > now else None,
         numbers=array("q", [handset]),
-        credits_each=cut.count,
-        carriers=carriers if wake_at is None else None,
+        credits_each=cut.count * rate,
+        carriers=None,
+        day=account.day_starts(now),
     )
 
 
-def _forbidden(row: Row) -> str | None:
-    """Why an account may not send its answer, if so: its permissions hold here as everywhere."""
-    handset, body = row[1], row[4]
-    country, unicode, long, international = row[9:13]
+def _forbidden(account: Account, handset: int, body: str) -> str | None:
+    """Why an account may not send its answer, if so: its permissions hold here as everywhere.
+
+    The sender needs no approval: the operator gave the account this number.
+    """
     cut = segment(body)
-    if cut.encoding is Encoding.UCS2 and not unicode:
+    if cut.encoding is Encoding.UCS2 and not account.allow_unicode:
         return "the answer needs Unicode, which this account may not send"
-    if cut.count > 1 and not long:
+    if cut.count > 1 and not account.allow_long:
         return "the answer is long, which this account may not send"
-    if not international and not is_home(handset, country):
+    at_home = is_home(handset, account.country)
+    if not at_home and not account.allow_international:
         return "the handset is outside of the account's country"
+    countries = account.countries
+    if countries and not (at_home and account.country in countries) and not is_in(handset, countries):
+        return "the handset is outside of the account's countries"
     return None

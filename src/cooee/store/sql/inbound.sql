@@ -89,17 +89,12 @@ SELECT r.account_id, r.handset, r.day, 0, r.kind, r.number, r.body, CAST(:now AS
 ON CONFLICT (account_id, handset, day) DO NOTHING;
 
 -- name: due_answers [sqlite]
-SELECT w.account_id, w.handset, w.day, w.number, w.body, a.state, a.zone, a.window_opens, a.window_closes, a.country,
-    a.allow_unicode, a.allow_long, a.allow_international
-FROM auto_answer w JOIN account a ON a.id = w.account_id
-WHERE w.state = 0 ORDER BY w.at LIMIT 100;
+SELECT account_id, handset, day, number, body FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100;
 
 -- name: due_answers [postgres]
 -- Answers that are to become campaigns, locked: another node may be about to do the same.
-SELECT w.account_id, w.handset, w.day, w.number, w.body, a.state, a.zone, a.window_opens, a.window_closes, a.country,
-    a.allow_unicode, a.allow_long, a.allow_international
-FROM auto_answer w JOIN account a ON a.id = w.account_id
-WHERE w.state = 0 ORDER BY w.at LIMIT 100 FOR UPDATE OF w SKIP LOCKED;
+SELECT account_id, handset, day, number, body FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100
+FOR UPDATE SKIP LOCKED;
 
 -- name: any_answer_due
 SELECT 1 FROM auto_answer WHERE state = 0 LIMIT 1;
