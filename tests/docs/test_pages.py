@@ -69,7 +69,7 @@ def _check_command(words: list[str]) -> None:
         raise click.UsageError("a group is no command")
     made = command.make_context(command.name, rest, parent=context.parent)
     kind = made.params.get("kind")
-    if kind is not None:
+    if kind is not None and "changes" in made.params:
         read_settings(kind, made.params["changes"], {})
 
 

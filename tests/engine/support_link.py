@@ -48,6 +48,9 @@ class FakeLink:
         self.size = carrier.window
         self.up = False
         self.reason = "not started"
+        self.connection = id(self)
+        self.heard = 0.0
+        self.unbound = False
         self.slices: list[FakeSlice] = []
         self.sent: list[tuple[int, int]] = []
         """(destination, part) of everything written, in order."""

@@ -7,7 +7,7 @@ harm, a sweep lock lets one. A duty that fails is logged and comes again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
@@ -29,7 +29,8 @@ DECIDE_LOCK, DELAYED_LOCK, ORPHAN_LOCK = 0x636F6F02, 0x636F6F03, 0x636F6F04
 
 
 class Scheduler:
-    """Runs the duties. `wake` tells the workers that something is ready."""
+    """Runs its own duties and those of others: name, seconds between two runs, what to do. `wake` tells the
+    workers that something is ready."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Scheduler:
         policies: Policies,
         wake: Callable[[], None],
         memory: refs.RefMemory | None,
+        duties: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]] = (),
     ) -> None:
         self._database = database
         self._ids = ids
@@ -70,6 +72,7 @@ class Scheduler:
             ("leftovers", 60.0, self._leftovers),
             ("half_lists", 60.0, self._half_lists),
             ("partitions", 600.0, self._partitions),
+            *duties,
         )
 
     def wake(self) -> None:

@@ -94,6 +94,8 @@ class Worker:
         self._credit = 0
         """Room that was found in this turn of the event loop and may still be reserved in it."""
         self._first_pending: float | None = None
+        self._begun = self._ended = 0
+        """Trips, whether or not there was anything to do."""
         self._retry_numbers: list[int] = []
         self._stopping = False
         self.resting = False
@@ -199,6 +201,15 @@ class Worker:
             return self._task.exception()
         return None
 
+    async def recorded(self, deadline_s: float) -> None:
+        """Waits until every answer that has arrived by now is recorded, or for so long at most."""
+        begun = self._begun
+        until = self._clock.monotonic() + deadline_s
+        while self._ended <= begun and self._clock.monotonic() < until:
+            if self._begun == self._ended and not self._has_news():
+                return
+            await asyncio.sleep(0.005)
+
     async def _run(self) -> None:
         backoff = 0.1
         while True:
@@ -206,14 +217,17 @@ class Worker:
                 await self._rest()
             ask: Trip | None = None
             try:
+                self._begun += 1
                 ask = await self._plan()
                 if ask is None:
+                    self._ended = self._begun
                     if self._stopping and not (self._works or self._late or self._promised()):
                         return
                     if self._stopping:
                         await self._pause(0.02)
                     continue
                 await self._make(ask)
+                self._ended = self._begun
                 self.problem = None
                 backoff = 0.1
             except CooeeError as error:

@@ -17,7 +17,7 @@ import msgspec
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import window_opens, zone
 from cooee.model.message import FLAG_UNCERTAIN, GAVE_UP, MessageState
-from cooee.store import accounts
+from cooee.store import accounts, contacts
 from cooee.store.claims import Claimed, Key, opted_out
 from cooee.store.database import Row, Tx
 from cooee.store.receipts import join_orphans
@@ -76,6 +76,8 @@ class Grant:
     stop: int
     skip: set[int] = field(default_factory=set)
     accepted: dict[int, int] = field(default_factory=dict)
+    washes: bool = True
+    """Who opted out is left out; not so for the answer to an opt-out."""
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ async def trip(tx: Tx, ask: Trip) -> Outcome:
     out = Outcome()
     refunds: list[tuple[int, int, int, str]] = []
     held = await _still_ours(tx, ask)
+    senders = {key[:2]: state[5] for key, state in held.items() if state[5] is not None}
     rows: list[Row] = []
     refs: list[Ref] = []
     retries: list[Row] = []
@@ -162,26 +165,28 @@ async def trip(tx: Tx, ask: Trip) -> Outcome:
     await _retries_go_out(tx, grants)
     rows.sort(key=_KEY)
     await tx.many("record", rows, carrier_id=ask.carrier_id, now=ask.now)
+    await contacts.note(tx, rows, senders, ask.now)
     await add_refs(tx, ask.carrier_id, refs)
     await join_orphans(tx, ask.carrier_id, refs, ask.now)
     await tx.many("add_batches", retries)
     await tx.many("advance", moves, owner=ask.owner)
-    await _late_attempts(tx, ask, held)
+    await _late_attempts(tx, ask, set(held))
     await accounts.refund(tx, refunds, ask.now)
     out.grants = [grant for grant, *_ in grants]
     out.retries = len(retries)
     return out
 
 
-async def _still_ours(tx: Tx, ask: Trip) -> dict[Key, tuple[int, int, str, int | None, int | None]]:
-    """The batches that nobody has taken over, with the states of their campaigns and accounts."""
+async def _still_ours(tx: Tx, ask: Trip) -> dict[Key, Row]:
+    """The batches that nobody has taken over: state of the campaign and of the account, zone, window, and the
+    originator where it is a number that handsets can write to."""
     if not ask.steps:
         return {}
     if any(step.refused for step in ask.steps):
         await tx.many_all("lock_accounts", sorted({(step.key[0],) for step in ask.steps}))
     await tx.many_all("share_campaigns", sorted({step.key[:2] for step in ask.steps}))
     found = await tx.many_all("held_batches", [(*step.key, step.epoch) for step in ask.steps], owner=ask.owner)
-    return {(row[0], row[1], row[2]): (row[3], row[4], row[5], row[6], row[7]) for row in found}
+    return {(row[0], row[1], row[2]): tuple(row)[3:] for row in found}
 
 
 def _refused(
@@ -229,7 +234,7 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
     room = ask.room
     for (account_id, campaign_id, no, attempt, _, credits_each, flags, first_at, expires_at, epoch, marked, packed,
          campaign_state, account_state, zone_name, opens, closes, originator, body, encoding, segments,
-         concat_ref) in rows:  # fmt: skip
+         concat_ref, unwashed) in rows:  # fmt: skip
         key = (account_id, campaign_id, no)
         wait = may_send(campaign_state, account_state, (zone_name, opens, closes), ask.now)
         if wait is not None:
@@ -258,7 +263,8 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
                 originator, body, encoding, segments, concat_ref,
             )
         )  # fmt: skip
-        grants.append((Grant(key, marked, stop), numbers[marked:stop], attempt, flags, credits_each))
+        grant = Grant(key, marked, stop, washes=not unwashed)
+        grants.append((grant, numbers[marked:stop], attempt, flags, credits_each))
     out.set_aside = len(aside)
     await tx.many("set_aside", aside)
     await tx.many("take_batches", takes, owner=ask.owner)
@@ -301,10 +307,11 @@ async def _wash(
     out: Outcome,
 ) -> None:
     """Recipients who opted out are not written: their row and their refund are, right here."""
-    found = await opted_out(tx, [(grant.key[0], numbers) for grant, numbers, *_ in grants])
+    washed = [each for each in grants if each[0].washes]
+    found = await opted_out(tx, [(grant.key[0], numbers) for grant, numbers, *_ in washed])
     if not found:
         return
-    for grant, numbers, attempt, flags, credits_each in grants:
+    for grant, numbers, attempt, flags, credits_each in washed:
         for at, number in enumerate(numbers, grant.start):
             if at in grant.skip or (grant.key[0], number) not in found:
                 continue
@@ -364,7 +371,7 @@ async def _retries_go_out(tx: Tx, grants: list[tuple[Grant, Sequence[int], int, 
     await tx.many("retry_out", sorted(out))
 
 
-async def _late_attempts(tx: Tx, ask: Trip, held: dict[Key, tuple[int, int, str, int | None, int | None]]) -> None:
+async def _late_attempts(tx: Tx, ask: Trip, held: set[Key]) -> None:
     """Answers to batches that a peer took over: their attempt may have been sent again since."""
     late = [
         (row[0], row[1], row[2], row[4], row[6])
@@ -380,6 +387,7 @@ async def record_late(tx: Tx, carrier_id: int, rows: Sequence[Row], refs: Sequen
     """Answers that came after their recipients had been called uncertain: they raise what still is, and a newer
     attempt keeps the older one's acceptance beside it."""
     await tx.many("record", rows, carrier_id=carrier_id, now=now)
+    await contacts.note_all(tx, rows, now)
     await add_refs(tx, carrier_id, refs)
     await join_orphans(tx, carrier_id, refs, now)
     taken = [(row[0], row[1], row[2], row[4], row[6]) for row in rows if row[3] == MessageState.HANDED_OVER]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
+from cooee.store import contacts
 from cooee.store.acceptance import next_turns
 from cooee.store.database import Row, Tx
 
@@ -56,6 +57,7 @@ async def take_over(tx: Tx, owner: int, policies: Policies, now: int) -> tuple[i
             )  # fmt: skip
     for carrier_id, rows in by_carrier.items():
         await tx.many("record", rows, carrier_id=carrier_id, now=now)
+        await contacts.note_all(tx, rows, now)
     turns = await next_turns(tx, {row[3] for row in batches if row[3] is not None})
     moves = []
     for row in batches:
