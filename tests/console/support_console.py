@@ -9,19 +9,27 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from cooee.app import console
 from cooee.config import Settings
 from cooee.model.account import Account
+from cooee.model.inbound import ReplyKind
 from cooee.model.message import MessageState
 from cooee.service.codes import load_codes
 from cooee.service.operators import Operators
+from cooee.store import replies
+from cooee.store.database import Tx
 from cooee.store.ids import Ids
+from cooee.store.replies import NewReply
+from cooee.store.secrets import Secrets
 from tests.api.support_api import PASSWORD, Server
 
 OPERATOR = "kim"
+HANDSET = 61400123456
+NUMBER = "61400190499"
 
 
 class Site(Server):
@@ -39,7 +47,7 @@ class Site(Server):
 @contextmanager
 def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
     """A running site on the database of `url`; `settings` as a node would have them."""
-    chosen = settings or Settings()
+    chosen = settings or Settings(webhook_allow_private=True)
     undo = AsyncExitStack()
 
     def make(server: Server, campaigns: Any, audience: Any, ids: Any) -> Any:
@@ -53,6 +61,9 @@ def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
             campaigns=campaigns,
             audience=audience,
             codes=load_codes(""),
+            replies=server.replies,
+            optouts=server.optouts,
+            secrets=Secrets(b"k" * 32, Path("key")),
             undo=undo,
         )[0]
 
@@ -281,5 +292,41 @@ def person(running: Site, **settings: Any) -> Person:
     return Person(running, client.account, browser)
 
 
-def query_of(url: str) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(url).query)
+_reply_ids = iter(range(5_000_000, 6_000_000))
+
+
+def came(
+    who: Person,
+    text: str,
+    *,
+    handset: int | None = HANDSET,
+    originator: str = "",
+    kind: ReplyKind = ReplyKind.REPLY,
+    campaign: int | None = None,
+    recipient: str = NUMBER,
+) -> int:
+    """A reply that was stored just now; its id."""
+    who.site.clock.advance(1)
+    reply_id = next(_reply_ids)
+    now = who.site.clock.now_ms()
+    new = NewReply(
+        account_id=who.account.id,
+        id=reply_id,
+        received_at=now,
+        carrier_id=1,
+        originator=originator or str(handset),
+        handset=handset,
+        recipient=recipient,
+        body=text,
+        kind=kind,
+        parts=1,
+        missing=0,
+        campaign_id=campaign,
+        reference="",
+    )
+
+    async def add(tx: Tx) -> None:
+        await replies.add(tx, [new], now)
+
+    who.site.run(who.site.database.write(add))
+    return reply_id

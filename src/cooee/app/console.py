@@ -10,15 +10,20 @@ from cooee.model.codetable import CodeTable
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
+from cooee.service.conversations import Conversations
 from cooee.service.drafts import Drafts
 from cooee.service.history import History
 from cooee.service.imports import Imports
 from cooee.service.operators import Operators
+from cooee.service.optouts import Optouts
 from cooee.service.recipients import Recipients
+from cooee.service.replies import Replies
 from cooee.service.sessions import Sessions
 from cooee.service.stories import Stories
+from cooee.service.webhooks import ReplyWebhooks
 from cooee.store.database import Database
 from cooee.store.ids import Ids
+from cooee.store.secrets import Secrets
 from cooee.web.console import Console, ConsoleServices, ConsoleSettings
 
 
@@ -33,6 +38,9 @@ def make(
     campaigns: Campaigns,
     audience: Audience,
     codes: CodeTable,
+    replies: Replies,
+    optouts: Optouts,
+    secrets: Secrets,
     undo: AsyncExitStack,
 ) -> tuple[Console, ConsoleServices]:
     """The console and what its pages call; `undo` ends what it started."""
@@ -47,11 +55,14 @@ def make(
         audience=audience,
         campaigns=campaigns,
         codes=codes,
+        conversations=Conversations(database, clock),
         drafts=Drafts(database, ids, clock, campaigns),
         history=history,
         imports=imports,
         operators=operators,
+        optouts=optouts,
         recipients=recipients,
+        replies=replies,
         sessions=Sessions(
             database,
             clock,
@@ -59,6 +70,7 @@ def make(
             life_s=settings.session_h * 3600,
         ),
         stories=Stories(database, codes),
+        webhooks=ReplyWebhooks(database, clock, secrets, allow_private=settings.webhook_allow_private),
         clock=clock,
     )
     made = Console(

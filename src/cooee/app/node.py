@@ -38,7 +38,7 @@ from cooee.store.database import Database
 from cooee.store.ids import Ids
 from cooee.store.open import open_database, sqlite_path
 from cooee.store.refs import load_memory
-from cooee.store.secrets import key_path, open_secrets, permission_warning
+from cooee.store.secrets import Secrets, key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
 from cooee.web.api import Api, ApiSettings
 from cooee.web.console import ConsoleServices
@@ -93,6 +93,7 @@ class Node:
         self.operators: Operators
         self.console_services: ConsoleServices | None = None
         self.codes: CodeTable
+        self.secrets: Secrets
         self.database: Database
 
     async def start(self) -> None:
@@ -119,7 +120,7 @@ class Node:
         self.port = sock.getsockname()[1]
         database = self.database = await open_database(settings.database, self.clock, pool=settings.pool_size)
         self._undo.push_async_callback(database.close)
-        secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
+        secrets = self.secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
         warning = permission_warning(secrets.path)
         if warning:
             log.warning("key_file_readable", reason=warning)
@@ -176,6 +177,8 @@ class Node:
             app = HealthOnly(self._readiness, metrics=settings.metrics)
         else:
             pages = None
+            replies = Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None)
+            optouts = Optouts(self.database, self.clock)
             if settings.console:
                 pages, self.console_services = console.make(
                     settings,
@@ -187,14 +190,17 @@ class Node:
                     campaigns=campaigns,
                     audience=audience,
                     codes=self.codes,
+                    replies=replies,
+                    optouts=optouts,
+                    secrets=self.secrets,
                     undo=self._undo,
                 )
             app = Api(
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
-                replies=Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None),
-                optouts=Optouts(self.database, self.clock),
+                replies=replies,
+                optouts=optouts,
                 audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(

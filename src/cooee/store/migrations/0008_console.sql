@@ -84,6 +84,21 @@ CREATE TABLE campaign_course (
     PRIMARY KEY (account_id, campaign_id)
 );
 
+-- Up to when the account's people have read what a handset wrote, and what they answered from the console.
+CREATE TABLE reply_read (
+    account_id BIGINT NOT NULL,
+    handset    BIGINT NOT NULL,
+    read_until BIGINT NOT NULL,
+    PRIMARY KEY (account_id, handset)
+);
+CREATE TABLE reply_answer (
+    account_id  BIGINT NOT NULL,
+    handset     BIGINT NOT NULL,
+    campaign_id BIGINT NOT NULL,
+    at          BIGINT NOT NULL,
+    PRIMARY KEY (account_id, handset, campaign_id)
+);
+
 -- The console lists an account's campaigns, and counts its days, by when they were accepted.
 CREATE INDEX campaign_created ON campaign (account_id, created_at);
 

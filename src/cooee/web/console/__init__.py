@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from cooee.service.accounts import Accounts
     from cooee.service.audience import Audience
     from cooee.service.campaigns import Campaigns
+    from cooee.service.conversations import Conversations
     from cooee.service.drafts import Drafts
     from cooee.service.history import History
     from cooee.service.imports import Imports
     from cooee.service.operators import Operators
+    from cooee.service.optouts import Optouts
     from cooee.service.recipients import Recipients
+    from cooee.service.replies import Replies
     from cooee.service.sessions import Sessions
     from cooee.service.stories import Stories
+    from cooee.service.webhooks import ReplyWebhooks
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -39,13 +43,17 @@ class ConsoleServices:
     audience: Audience
     campaigns: Campaigns
     codes: CodeTable
+    conversations: Conversations
     drafts: Drafts
     history: History
     imports: Imports
     operators: Operators
+    optouts: Optouts
     recipients: Recipients
+    replies: Replies
     sessions: Sessions
     stories: Stories
+    webhooks: ReplyWebhooks
     clock: Clock
 
 

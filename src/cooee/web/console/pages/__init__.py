@@ -16,10 +16,13 @@ from cooee.web.console.pages import (
     door,
     lists,
     operator_home,
+    optouts,
     overview,
     recipients,
     rehearsal,
+    replies,
     settings,
+    webhook,
 )
 
 MODULES: tuple[Any, ...] = (
@@ -31,8 +34,11 @@ MODULES: tuple[Any, ...] = (
     campaign_edit,
     recipients,
     lists,
+    replies,
+    optouts,
     credits,
     settings,
+    webhook,
 )
 """What an account's people see."""
 OPERATOR_MODULES: tuple[Any, ...] = (operator_home,)
