@@ -10,10 +10,27 @@ WHERE account_id = :account_id AND id < :before AND state <> 0
   AND (CAST(:word AS TEXT) IS NULL OR LOWER(COALESCE(reference, '') || ' ' || originator || ' ' || body) LIKE :word ESCAPE '\')
 ORDER BY id DESC LIMIT :limit;
 
--- name: history_active
--- What runs, is paused or waits for its time: what a person may have to look after. The newest first.
-SELECT id, state, originator, body, segments, reference, created_at, due_at, started_at, finished_at, messages, credits
-FROM campaign WHERE account_id = :account_id AND state IN (1, 2, 3, 4) ORDER BY id DESC LIMIT :limit;
+-- name: history_active [sqlite]
+-- What runs, is paused or waits for its time: what a person may have to look after, the newest first. From the indexes
+-- of those that are not over: an account may have a million that are.
+SELECT c.id, c.state, c.originator, c.body, c.segments, c.reference, c.created_at, c.due_at, c.started_at,
+    c.finished_at, c.messages, c.credits
+FROM (
+    SELECT id FROM campaign INDEXED BY campaign_unstarted WHERE account_id = :account_id AND state IN (1, 4)
+    UNION ALL SELECT id FROM campaign INDEXED BY campaign_starting WHERE account_id = :account_id AND state = 2
+    UNION ALL SELECT id FROM campaign INDEXED BY campaign_running WHERE account_id = :account_id AND state = 3
+) AS o CROSS JOIN campaign c WHERE c.account_id = :account_id AND c.id = o.id
+ORDER BY c.id DESC LIMIT :limit;
+
+-- name: history_active [postgres]
+SELECT c.id, c.state, c.originator, c.body, c.segments, c.reference, c.created_at, c.due_at, c.started_at,
+    c.finished_at, c.messages, c.credits
+FROM (
+    SELECT id FROM campaign WHERE account_id = :account_id AND state IN (1, 4)
+    UNION ALL SELECT id FROM campaign WHERE account_id = :account_id AND state = 2
+    UNION ALL SELECT id FROM campaign WHERE account_id = :account_id AND state = 3
+) AS o CROSS JOIN campaign c WHERE c.account_id = :account_id AND c.id = o.id
+ORDER BY c.id DESC LIMIT :limit;
 
 -- name: history_one
 SELECT id, state, originator, body, segments, reference, created_at, due_at, started_at, finished_at, messages, credits,
@@ -25,10 +42,16 @@ FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0;
 SELECT k.campaign_id, k.state, k.messages FROM {rows} AS r
 JOIN campaign_count k ON k.account_id = :account_id AND k.campaign_id = r.id;
 
--- name: history_counts rows(id bigint)
+-- name: history_counts [sqlite] rows(id bigint)
 -- Recipients of small campaigns by state, from the rows themselves.
 SELECT m.campaign_id, m.state, COUNT(*) FROM message m
 WHERE m.account_id = :account_id AND m.campaign_id IN (SELECT r.id FROM {rows} AS r)
+GROUP BY m.campaign_id, m.state;
+
+-- name: history_counts [postgres] rows(id bigint)
+-- An array is looked up in the primary key, campaign by campaign.
+SELECT m.campaign_id, m.state, COUNT(*) FROM message m
+WHERE m.account_id = :account_id AND m.campaign_id = ANY (ARRAY(SELECT r.id FROM {rows} AS r))
 GROUP BY m.campaign_id, m.state;
 
 -- name: created_between
