@@ -19,6 +19,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cooee.app.node import Node
 from cooee.config import Settings
+from cooee.model.inbound import NumberKind
+from cooee.service.numbers import Numbers
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -27,6 +29,7 @@ FLAGS = (
 )  # fmt: skip
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 PASSWORD = "a long password"
+NUMBER = "61400190499"
 Scheme = Literal["light", "dark"]
 WIDTHS = (390, 834, 1440)
 AXED = ((390, "dark"), (1440, "light"))
@@ -51,7 +54,18 @@ class Running:
         self.run(self.node.start())
         self.run(self.node.accounts.add("acme", PASSWORD, credits=250_000, may_add_credits=True))
         self.run(self.node.operators.add("kim", PASSWORD))
+        numbers = Numbers(self.node.database, self.node.clock)
+        self.run(numbers.add(NUMBER, NumberKind.DEDICATED, "acme"))
         return self
+
+    def text(self, words: str, handset: str = "61400999999") -> None:
+        """A handset writes to the account's number."""
+
+        async def send() -> None:
+            assert self.node.smsc is not None
+            self.node.smsc.reply(handset, NUMBER, words)
+
+        self.run(send())
 
     def __exit__(self, *_: object) -> None:
         self.run(self.node.stop())
@@ -138,7 +152,8 @@ def signed_in(context: BrowserContext, base: str) -> Watched:
 
 
 def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path: Path) -> None:
-    """Sign in, upload a list, write to it, rehearse, send, watch it deliver, read one recipient's story."""
+    """Sign in, upload a list, write to it, rehearse, send, watch it deliver, read one recipient's story, answer
+    what they reply, and see that they opt out."""
     people = tmp_path / "people.csv"
     rows = "".join(f"Person {at},0400 {at // 1000:03d} {at % 1000:03d}\n" for at in range(1200))
     people.write_text(f"Name,Mobile\n{rows}Somebody,hello\n", encoding="utf-8")
@@ -168,7 +183,7 @@ def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path
     page.get_by_text("GSM 7-bit · ").wait_for()
     assert page.input_value("#message").startswith("It's time")
     page.focus("#originator")
-    page.keyboard.type("CLINIC")
+    page.keyboard.type(NUMBER)
     page.locator("#recipients").fill("0400 999 999\nhello")
     page.get_by_text("1 valid · 0 duplicate · 1 invalid").wait_for()
     keep(page, "compose")
@@ -189,6 +204,34 @@ def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path
     page.keyboard.press("Enter")
     page.get_by_text("Yes. It was delivered to the phone.").wait_for()
     keep(page, "story")
+
+    page.goto(f"{running.base}/replies")
+    running.text("What time?")
+    # It appears by itself.
+    page.get_by_role("link", name="What time?").wait_for(timeout=15_000)
+    assert page.locator(".talks li.unread").count() == 1
+    page.get_by_role("link", name="What time?").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/replies/61400999999")
+    page.focus("#message")
+    page.keyboard.type("At half past nine.")
+    page.get_by_text("1 segment · GSM 7-bit").wait_for()
+    page.get_by_role("button", name="Send the answer").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Your answer is on its way.").wait_for()
+    page.locator(".thread .ours", has_text="At half past nine.").get_by_text("delivered").wait_for(timeout=20_000)
+    running.text("Thanks! See you then.")
+    page.locator(".thread .theirs", has_text="See you then").wait_for(timeout=15_000)
+    keep(page, "conversation")
+    running.text("STOP")
+    page.get_by_text("this opted the number out").wait_for(timeout=15_000)
+    page.reload()
+    assert page.get_by_text("It has opted out and is not written to.").is_visible()
+    page.goto(f"{running.base}/optouts")
+    page.locator("tbody tr", has_text="STOP").get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/optouts/61400999999")
+    assert page.get_by_text("Opted out: it is not written to.").is_visible()
     assert watched.faults == []
     context.close()
 
@@ -209,7 +252,8 @@ def paths(running: Running) -> list[str]:
         f"/campaigns/{at['later']}/edit", f"/campaigns/{at['later']}/cancel", "/lists",
         "/lists/new", f"/lists/{at['list']}", f"/lists/{at['list']}/delete", f"/lists/upload/{at['upload']}",
         "/credits", "/settings",
-        "/nothing", "/campaigns?q=nothing+like+it",
+        "/nothing", "/campaigns?q=nothing+like+it", "/replies", "/replies/61400000007", "/optouts",
+        "/optouts/61400000008", "/settings/webhook",
     ]  # fmt: skip
 
 
@@ -256,10 +300,18 @@ async def _things(running: Running) -> dict[str, int]:
     _made["draft"] = await services.drafts.create(
         account, body, Taken(many, 1, 2, 0, [Reject("line 3", "hello", "no phone number")])
     )
+    smsc = running.node.smsc
+    assert smsc is not None
+    smsc.reply("61400000007", NUMBER, "Yes, I will come. Is there parking?")
+    smsc.reply("61400000008", NUMBER, "STOP")
     table = io.BytesIO(b"Name,Mobile\nAnn,0400123456\n")
     _made["upload"] = await services.imports.keep(account, "people.csv", table)
     for _ in range(300):
         if (await services.campaigns.status(account, _made["campaign"])) == "Finished":
+            break
+        await asyncio.sleep(0.1)
+    for _ in range(300):
+        if len(await services.conversations.page(account)) >= 2:
             break
         await asyncio.sleep(0.1)
     return _made
@@ -285,7 +337,15 @@ def test_every_page(running: Running, chromium: Browser, width: int, scheme: Sch
             wrong.append(f"{path} is {beyond} px wider than a screen of {width}")
         if (width, scheme) in AXED:
             wrong += watched.axe()
-        if PICTURES and path in ("/", "/campaigns", f"/campaigns/{_made['campaign']}", "/compose"):
+        if PICTURES and path in (
+            "/",
+            "/campaigns",
+            f"/campaigns/{_made['campaign']}",
+            "/compose",
+            "/replies",
+            "/optouts",
+            "/settings",
+        ):
             name = {"/": "overview"}.get(
                 path, path.strip("/").split("/")[0] + ("-one" if path.count("/") > 1 else "")
             )

@@ -35,12 +35,12 @@ async def live_values(visit: Visit, campaign: CampaignFull) -> dict[str, Any]:
     line = campaign.line
     counts = await visit.services.history.counts(visit.account, line)
     now = visit.services.clock.now_ms()
-    left = counts["waiting"] + counts["sending"]
+    left = counts["waiting"] + counts["sending"] + counts["retrying"]
     gone = line.messages - left - counts["cancelled"]
     rate = None
     if line.state is CampaignState.RUNNING and line.started_at is not None and now > line.started_at and gone:
         rate = gone * SECOND / (now - line.started_at)
-    open_ones = left + counts["retrying"] + counts["uncertain"] + counts["handed_over"]
+    open_ones = left + counts["uncertain"] + counts["handed_over"]
     quiet = line.finished_at is not None and now - line.finished_at > LINGER_MS
     return {
         "campaign": campaign,

@@ -159,7 +159,14 @@
     }
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  document.addEventListener("DOMContentLoaded", () => { width = window.innerWidth; drawAll(); });
+  document.addEventListener("DOMContentLoaded", () => {
+    width = window.innerWidth;
+    drawAll();
+    // On a phone the navigation is a bar that may be wider than the screen.
+    const bar = document.querySelector(".side nav");
+    const current = bar && bar.querySelector("[aria-current]");
+    if (current && bar.scrollWidth > bar.clientWidth) bar.scrollLeft = current.offsetLeft - bar.clientWidth / 2 + current.offsetWidth / 2;
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.querySelector && (event.target.matches("[data-plot]") || event.target.querySelector("[data-plot]"))) drawAll();
   });
