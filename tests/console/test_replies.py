@@ -14,7 +14,7 @@ from cooee.model.inbound import Reason, ReplyKind
 from cooee.model.message import MessageState
 from cooee.store import optouts
 from cooee.store.database import Tx
-from tests.console.support_console import NUMBER, Person, Shown, Site, came, person
+from tests.console.support_console import Person, Shown, Site, came, person
 
 HANDSET = 61400123456
 
