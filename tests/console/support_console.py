@@ -18,6 +18,7 @@ from cooee.config import Settings
 from cooee.model.account import Account
 from cooee.model.inbound import ReplyKind
 from cooee.model.message import MessageState
+from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
 from cooee.service.operators import Operators
 from cooee.store import replies
@@ -43,6 +44,10 @@ class Site(Server):
     def operators(self) -> Operators:
         return Operators(self.database, Ids(self.database), self.clock, self.accounts)
 
+    @property
+    def carriers(self) -> Carriers:
+        return Carriers(self.database, Ids(self.database), self.clock, Secrets(bytes(32), Path("no.key")))
+
 
 @contextmanager
 def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
@@ -50,7 +55,7 @@ def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
     chosen = settings or Settings(webhook_allow_private=True)
     undo = AsyncExitStack()
 
-    def make(server: Server, campaigns: Any, audience: Any, ids: Any) -> Any:
+    def make(server: Any, campaigns: Any, audience: Any, ids: Any) -> Any:
         return console.make(
             chosen,
             server.database,
@@ -60,6 +65,7 @@ def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
             operators=Operators(server.database, ids, server.clock, server.accounts),
             campaigns=campaigns,
             audience=audience,
+            carriers=server.carriers,
             codes=load_codes(""),
             replies=server.replies,
             optouts=server.optouts,

@@ -52,7 +52,7 @@ def test_only_approved_senders(running: Site) -> None:
 
 def test_rates_make_the_cost(running: Site) -> None:
     who = person(running, allow_international=True)
-    rates = Rates(running.database, running.accounts.changed)
+    rates = Rates(running.database, running.clock, running.accounts.changed)
     running.run(rates.set("NZ", 3, who.account.name))
     numbers = "0400123456\n0400123457\n+6421345678"
     shown = rehearsed(who, recipients=numbers, message="x" * 200)

@@ -54,7 +54,8 @@ def furnished(who: Person) -> dict[str, str]:
 def address(page: Page, things: dict[str, str]) -> str:
     """The address of a page about one of these things."""
     fitting = sorted((key for key in things if page.path.startswith(key)), key=len)
-    return things[fitting[-1]] + page.path.removeprefix(fitting[-1]) if fitting else page.path
+    path = things[fitting[-1]] + page.path.removeprefix(fitting[-1]) if fitting else page.path
+    return path.replace("{id}", "1").replace("{number}", str(NUMBER))
 
 
 def private(page: Page) -> bool:

@@ -23,6 +23,7 @@ from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
+from cooee.model.live import EngineLive
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
@@ -90,6 +91,7 @@ class Node:
         self._engine: Engine | None = None
         self.port = 0
         self.accounts: Accounts
+        self.carriers: Carriers
         self.operators: Operators
         self.console_services: ConsoleServices | None = None
         self.codes: CodeTable
@@ -126,7 +128,7 @@ class Node:
             log.warning("key_file_readable", reason=warning)
         ids = Ids(database)
         routes = Routes(database, self.clock)
-        carriers = Carriers(database, ids, self.clock, secrets)
+        carriers = self.carriers = Carriers(database, ids, self.clock, secrets)
         self.accounts = Accounts(database, ids, self.clock)
         self._undo.callback(self.accounts.close)
         self.operators = Operators(database, ids, self.clock, self.accounts)
@@ -189,6 +191,9 @@ class Node:
                     operators=self.operators,
                     campaigns=campaigns,
                     audience=audience,
+                    carriers=self.carriers,
+                    live=self._live,
+                    smsc=self.smsc,
                     codes=self.codes,
                     replies=replies,
                     optouts=optouts,
@@ -240,6 +245,9 @@ class Node:
     def _server_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._failed(task.exception() or RuntimeError("the HTTP server ended"))
+
+    def _live(self) -> EngineLive | None:
+        return self._engine.live() if self._engine is not None else None
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         reasons = self._engine.problems() if self._engine is not None else []

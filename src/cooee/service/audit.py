@@ -25,7 +25,7 @@ ACTIONS = (
     "account added", "account changed", "account suspended", "account resumed", "password changed",
     "credits adjusted", "credits topped up", "sender IDs approved", "sender IDs removed",
     "rate set", "rate removed",
-    "carrier added", "carrier changed", "carrier paused", "carrier resumed", "carrier removed", "carrier checked",
+    "carrier added", "carrier changed", "carrier paused", "carrier resumed", "carrier removed",
     "uncertain resent", "uncertain failed", "quarantine deleted",
     "operator added", "operator removed", "operator signed in",
 )  # fmt: skip

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from cooee.model.carrier import PASSWORD_MAX, CarrierRow, CarrierState, read_settings
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
 from cooee.model.options import text_of
 from cooee.service import audit
-from cooee.store import carriers
+from cooee.store import attention, carriers
+from cooee.store.attention import QUEUED_BATCHES, CarrierFigures, Orphan
 from cooee.store.database import Database, Tx
 from cooee.store.ids import Ids
 from cooee.store.secrets import Secrets
 
+__all__ = ["QUEUED_BATCHES", "CarrierFigures", "Carriers", "Orphan", "Standing"]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the database tells of all carriers: names of engines by id; which engine holds which bind, by carrier
+    and bind number; unmatched receipts and what waits, by carrier."""
+
+    engines: Mapping[int, str]
+    holders: Mapping[int, Mapping[int, int]]
+    orphans: Mapping[int, int]
+    figures: Mapping[int, CarrierFigures]
 
 
 class Carriers:
@@ -91,6 +107,26 @@ class Carriers:
         """Every carrier that is not removed, by name, without its secret."""
         rows = await self._database.read(lambda tx: carriers.all_carriers(tx, None))
         return sorted((row for row in rows if row.state is not CarrierState.REMOVED), key=lambda row: row.name)
+
+    async def standing(self, rows: Sequence[CarrierRow]) -> Standing:
+        """How these carriers stand at this moment, whichever processes their engines are in."""
+
+        async def operation(tx: Tx) -> Standing:
+            holders: dict[int, dict[int, int]] = {}
+            for carrier_id, no, engine in await attention.leases(tx):
+                holders.setdefault(carrier_id, {})[no] = engine
+            return Standing(
+                engines={engine: name for engine, name, _ in await attention.engines(tx)},
+                holders=holders,
+                orphans=await attention.orphan_counts(tx),
+                figures={row.id: await attention.carrier_figures(tx, row.id) for row in rows},
+            )
+
+        return await self._database.read(operation)
+
+    async def orphans(self, carrier_id: int, *, before: int | None, limit: int) -> builtins.list[Orphan]:
+        """Up to `limit` receipts of a carrier that match nothing, below the id `before`, the newest first."""
+        return await self._database.read(lambda tx: attention.orphans(tx, carrier_id, before, limit))
 
     async def find(self, name: str) -> CarrierRow:
         """One carrier with its secret."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cooee.service.sessions import Sessions
     from cooee.service.stories import Stories
     from cooee.service.webhooks import ReplyWebhooks
+    from cooee.web.console.desk import Desk
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,6 +43,7 @@ class ConsoleServices:
     accounts: Accounts
     audience: Audience
     campaigns: Campaigns
+    desk: Desk
     codes: CodeTable
     conversations: Conversations
     drafts: Drafts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import MutableMapping
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
@@ -14,7 +14,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 
-from cooee.model.errors import NO_CAMPAIGN, NO_LIST, SUSPENDED, ApiError, StoreError, StoreUnavailable
+from cooee.model.errors import (
+    NO_CAMPAIGN,
+    NO_LIST,
+    SUSPENDED,
+    ApiError,
+    ConfigError,
+    StoreError,
+    StoreUnavailable,
+)
+from cooee.service.audit import Actor, acting
 from cooee.web.console import ConsoleServices, ConsoleSettings, Receive, Scope, Send
 from cooee.web.console.assets import Assets
 from cooee.web.console.look import Look
@@ -30,9 +39,13 @@ from cooee.web.console.security import (
 )
 from cooee.web.console.visit import UPLOAD, Handler, NotFound, Page, Refused, SignIn, Visit, Who
 
+if TYPE_CHECKING:
+    from cooee.service.sessions import Guest
+
 log = structlog.get_logger()
 
 MAX_FIELDS = 1000
+ENTRANCES = ("/", "/operator")
 
 
 class _TooLarge(Exception):
@@ -116,10 +129,11 @@ class Application:
             handler = self._handler(page, request)
             await self._recognise(visit)
             if checks:
-                self._admit(page, visit)
+                await self._admit(page, visit)
                 if request.method == "POST":
                     await self._read_form(visit, limit)
-            response = await handler(visit)
+            with acting(_actor(visit)):
+                response = await handler(visit)
         except SignIn:
             response = self._to_sign_in(visit)
         except (ClientDisconnect, OSError):
@@ -139,16 +153,20 @@ class Application:
         return handler
 
     async def _recognise(self, visit: Visit) -> None:
-        name = self.cookies.operator if visit.operator_side else self.cookies.session
-        token = visit.request.cookies.get(name)
-        if token is not None:
-            visit.guest = await self._services.sessions.find(token, operator=visit.operator_side)
-            if visit.guest is not None:
-                visit.cookie = token
+        visit.guest = await self._guest(visit, operator=visit.operator_side)
+        if visit.guest is not None:
+            visit.cookie = visit.guest.token
 
-    @staticmethod
-    def _admit(page: Page, visit: Visit) -> None:
+    async def _guest(self, visit: Visit, *, operator: bool) -> Guest | None:
+        token = visit.request.cookies.get(self.cookies.operator if operator else self.cookies.session)
+        return None if token is None else await self._services.sessions.find(token, operator=operator)
+
+    async def _admit(self, page: Page, visit: Visit) -> None:
         if page.who is not Who.ANYONE and visit.guest is None:
+            # Whoever is signed in on the other side only is told nothing of what there is on this one, except at
+            # its entrance.
+            if page.path not in ENTRANCES and await self._guest(visit, operator=not visit.operator_side):
+                raise NotFound
             raise SignIn
         if visit.request.method == "POST" and not same_origin(visit.request):
             raise Refused("This form was sent by a page of another site, so nothing was done.", 403)
@@ -191,6 +209,16 @@ class Application:
         return response
 
 
+def _actor(visit: Visit) -> Actor | None:
+    """Whom the audit log names for what a handler changes."""
+    guest = visit.guest
+    if guest is None:
+        return None
+    if guest.operator is not None:
+        return Actor("operator", guest.operator.name)
+    return Actor("account", guest.account.name) if guest.account is not None else None
+
+
 def _words(error: Exception) -> tuple[str, str, int]:
     """Title, what to do, and HTTP status."""
     missing = (
@@ -207,6 +235,8 @@ def _words(error: Exception) -> tuple[str, str, int]:
             return "This account is suspended", "Ask whoever runs this installation; nothing of it is sent.", 403
         case ApiError():
             return "That cannot be done", f"{error}.", error.code.http if not error.code.business else 400
+        case ConfigError():
+            return "That cannot be done", f"{str(error)[:1].upper()}{str(error)[1:]}.", 400
         case Refused():
             return "That cannot be done", str(error), error.status
         case _TooLarge():

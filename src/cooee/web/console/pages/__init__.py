@@ -15,7 +15,14 @@ from cooee.web.console.pages import (
     credits,
     door,
     lists,
-    operator_home,
+    operator_accounts,
+    operator_audit,
+    operator_carriers,
+    operator_credits,
+    operator_handsets,
+    operator_quarantine,
+    operator_rates,
+    operator_uncertain,
     optouts,
     overview,
     recipients,
@@ -41,5 +48,14 @@ MODULES: tuple[Any, ...] = (
     webhook,
 )
 """What an account's people see."""
-OPERATOR_MODULES: tuple[Any, ...] = (operator_home,)
+OPERATOR_MODULES: tuple[Any, ...] = (
+    operator_accounts,
+    operator_credits,
+    operator_rates,
+    operator_carriers,
+    operator_uncertain,
+    operator_quarantine,
+    operator_audit,
+    operator_handsets,
+)
 """What operators see, under /operator."""

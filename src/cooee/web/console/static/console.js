@@ -34,6 +34,13 @@
     }
   });
 
+  // --- one box that marks all boxes of its name in the form -------------------------------------------------
+  document.addEventListener("change", (event) => {
+    const name = event.target.dataset.all;
+    if (!name) return;
+    for (const box of event.target.form.querySelectorAll(`input[type=checkbox][name="${name}"]`)) box.checked = event.target.checked;
+  });
+
   // --- plots -----------------------------------------------------------------------------------------------
   const plots = new Map();
 
