@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from cooee.model.clock import zone
+from cooee.model.clock import Window, zone
 
 
 class AccountState(enum.IntEnum):
@@ -39,6 +39,11 @@ class Account:
     def zone(self) -> ZoneInfo:
         """The zone of times that come in, and of "today"."""
         return zone(self.zone_name)
+
+    @property
+    def send_window(self) -> Window:
+        """When its messages may go."""
+        return Window(self.zone_name, *(self.window or (None, None)))
 
     @property
     def shown_zone(self) -> ZoneInfo | None:

@@ -186,6 +186,7 @@ class Accounts:
             _check_zone(zone)
         if country is not None:
             country = check_country(country)
+        now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> Account:
             old = await _named(tx, name)
@@ -206,7 +207,10 @@ class Accounts:
                 times_utc=flag(times_utc, old.times_utc),
                 parent_id=parent_id,
             )
-            return await _named(tx, name)
+            new = await _named(tx, name)
+            if new.send_window != old.send_window:
+                await campaign_rows.window_changed(tx, new.id, now)
+            return new
 
         account = await self._database.write(operation)
         self._logins.forget(name)
