@@ -395,6 +395,8 @@ class Worker:
         for key in outcome.lost:
             log.warning("batch_lost", link=self._name, campaign=key[1], batch=key[2])
             self._drop(key)
+        if outcome.given_up:
+            self._finished([key[:2] for key in outcome.given_up])
         for claimed in outcome.claimed:
             self._begin(claimed, ask.now, ask.max_age_ms)
         orders: list[Order] = []

@@ -155,7 +155,7 @@ def _turn(window: Window, minute: int, opens: bool) -> int:
 
 
 def _clock_changes(start: int, end: int, where: ZoneInfo) -> list[int]:
-    """The instant after `start` and up to `end` at which the clock is put forward or back there, if there is one."""
+    """When the clock there is put forward or back, after `start` and up to `end`: one instant, or none."""
 
     def ahead(ms: int) -> timedelta | None:
         return datetime.fromtimestamp(ms // SECOND, where).utcoffset()

@@ -100,6 +100,8 @@ class Outcome:
     claimed: list[Claimed] = field(default_factory=list)
     refused: list[Key] = field(default_factory=list)
     lost: list[Key] = field(default_factory=list)
+    given_up: list[Key] = field(default_factory=list)
+    """Retries whose time was over when their turn came: these batches are done."""
     retries: int = 0
     washed: int = 0
     set_aside: int = 0
@@ -265,6 +267,7 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
         if left is not None and left <= 0:
             await _give_up(tx, ask, key, numbers[marked:], attempt, segments, credits_each, flags, first_at or 0)
             aside.append((*key, BatchState.DONE, None))
+            out.given_up.append(key)
             continue
         room -= (stop - marked) * segments
         takes.append((*key, stop))
