@@ -189,12 +189,20 @@ DELETE FROM bind_lease WHERE carrier_id = :carrier_id AND no = :no AND owner = :
 -- name: drop_leases
 DELETE FROM bind_lease WHERE owner = :owner;
 
--- name: abandoned
--- Batches that a dead engine had out, or that no engine owns (its row is gone): to be taken over.
+-- name: abandoned [sqlite]
 SELECT b.account_id, b.campaign_id, b.no, b.carrier_id, b.attempt, b.size, b.credits_each, b.flags, b.first_at,
     b.marked, b.recorded, b.epoch, b.numbers, c.state, c.segments
 FROM batch b JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaign_id
 WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.no LIMIT 50;
+
+-- name: abandoned [postgres]
+-- Batches that a dead engine had out, or that no engine owns (its row is gone): to be taken over. Locked: a mark
+-- that it still had under way is waited for, and what that marked is then in doubt with the rest.
+SELECT b.account_id, b.campaign_id, b.no, b.carrier_id, b.attempt, b.size, b.credits_each, b.flags, b.first_at,
+    b.marked, b.recorded, b.epoch, b.numbers, c.state, c.segments
+FROM batch b JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaign_id
+WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.no LIMIT 50
+FOR UPDATE OF b;
 
 -- name: abandoned_owners
 -- Owners of batches that have no row among the engines: they died between the two.
