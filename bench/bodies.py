@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 ORIGINATOR = "61400190499"
 _MOBILES = 40_000_000
@@ -20,10 +21,19 @@ def single(number: int) -> bytes:
     ) % (number, ORIGINATOR.encode(), number)
 
 
+def mobiles(count: int) -> list[str]:
+    """`count` different mobiles in random order, always the same."""
+    return [f"614{number:08d}" for number in random.Random(count).sample(range(_MOBILES), count)]
+
+
+def records(numbers: Sequence[str]) -> bytes:
+    """The Records of a stored list, one for each number."""
+    return b"[" + ",".join([f'{{"Number":"{number}"}}' for number in numbers]).encode() + b"]"
+
+
 def campaign(size: int) -> bytes:
     """`size` different mobiles in random order (always the same one), 14 octets each."""
-    numbers = random.Random(size).sample(range(_MOBILES), size)
-    listed = ",".join([f'"614{number:08d}"' for number in numbers])
+    listed = ",".join([f'"{number}"' for number in mobiles(size)])
     text = "Hello, this is a benchmark message 0123456789"
     return (
         f'{{"Message": "{text}", "Originator": "{ORIGINATOR}", "Destinations": [{listed}], "Action": "create"}}'

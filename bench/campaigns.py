@@ -24,7 +24,7 @@ def _body(size: int) -> bytes:
     return bodies.campaign(size)
 
 
-def _wait(at: Site, goal: int, count: Callable[[Metrics], int], what: str) -> float:
+def wait(at: Site, goal: int, count: Callable[[Metrics], int], what: str) -> float:
     """When `count` reached `goal`, to 0.02 s; BenchError when it stands still for a minute.
 
     Asked seldom until it is near, for a look at the metrics costs the server time.
@@ -47,7 +47,7 @@ def _wait(at: Site, goal: int, count: Callable[[Metrics], int], what: str) -> fl
         time.sleep(_FAR_S if seen < 0.95 * goal else _NEAR_S)
 
 
-def _exact(at: Site, goal: int) -> None:
+def exact(at: Site, goal: int) -> None:
     """BenchError unless SMSC and server agree that everything went out once."""
     submits, recorded = at.smsc.stats()["submits"], at.api.metrics().recorded
     if not submits == recorded == goal:
@@ -62,10 +62,10 @@ def _campaign(plan: Plan, smsc: dict[str, Any], *, receipts: bool) -> Values:
         asked = time.monotonic()
         at.api.create(body)
         answered = time.monotonic()
-        sent = _wait(at, size, lambda page: page.recorded, "campaign")
-        done = _wait(at, size, lambda page: page.receipts, "receipts") if receipts else sent
+        sent = wait(at, size, lambda page: page.recorded, "campaign")
+        done = wait(at, size, lambda page: page.receipts, "receipts") if receipts else sent
         later = at.cpu()
-        _exact(at, size)
+        exact(at, size)
         values = {
             "answered": answered - asked,
             "recorded": size / (sent - answered),
@@ -91,8 +91,8 @@ def _million(plan: Plan) -> Values:
         after_post = at.server.peak_mb()
         samples = load.finish(now=True)
         total = size + samples.totals.accepted
-        sent = _wait(at, total, lambda page: page.recorded, "campaign and single messages")
-        _exact(at, total)
+        sent = wait(at, total, lambda page: page.recorded, "campaign and single messages")
+        exact(at, total)
         meanwhile = [
             latency * 1e3
             for start, latency in zip(samples.starts, samples.latencies, strict=True)
@@ -129,8 +129,8 @@ def _small(plan: Plan) -> Values:
                 raise BenchError(f"the SMSC saw {seen} of {SMALL} in {_STALLED_S:g} s")
             time.sleep(0.005)
         sent = time.monotonic()
-        _wait(at, SMALL, lambda page: page.recorded, "campaign")
-        _exact(at, SMALL)
+        wait(at, SMALL, lambda page: page.recorded, "campaign")
+        exact(at, SMALL)
         return {"answered": answered - asked, "sent": sent - asked, "rate": SMALL / (sent - asked)}
 
 

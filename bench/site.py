@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,35 @@ class Api:
         if status != 200 or answer.get("Code") != 0:
             raise BenchError(f"the campaign was answered with {status} {answer}")
         return answer
+
+    def crm(self, body: bytes) -> dict[str, Any]:
+        """POSTs to stored lists and returns the answer; BenchError where it has a Code that is not 0."""
+        status, reply = self._ask("POST", "/api/crm", body)
+        answer: dict[str, Any] = json.loads(reply)
+        if status != 200 or answer.get("Code", 0) != 0:
+            raise BenchError(f"the list was answered with {status} {answer}")
+        return answer
+
+    def timed(self, path: str, bodies: Sequence[bytes]) -> tuple[list[float], list[bytes]]:
+        """POSTs one after the other on one connection: seconds and answers; BenchError unless all are HTTP 200."""
+        login = base64.b64encode(":".join(LOGIN).encode()).decode()
+        taken: list[float] = []
+        answers: list[bytes] = []
+        peer = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            for body in bodies:
+                asked = time.perf_counter()
+                peer.request("POST", path, body, {"Authorization": f"Basic {login}"})
+                reply = peer.getresponse()
+                answers.append(reply.read())
+                taken.append(time.perf_counter() - asked)
+                if reply.status != 200:
+                    raise BenchError(f"POST {path} was answered with {reply.status}")
+        except http.client.HTTPException as error:
+            raise BenchError(f"POST {path}: {error}") from error
+        finally:
+            peer.close()
+        return taken, answers
 
     def ready(self) -> bool:
         """/readyz."""

@@ -42,6 +42,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "SQLite file with `.key` after its name, or `cooee.key` in the working directory for PostgreSQL.",
         ),
     ] = ""
+    codes_file: Annotated[
+        str,
+        Meta(
+            description="TOML file with names of your own for the codes of messages. Empty: those that Cooee "
+            "brings.",
+        ),
+    ] = ""
     pool_size: Annotated[
         int, Meta(ge=2, le=100, description="Connections that a node opens to PostgreSQL at most.")
     ] = 10

@@ -20,6 +20,7 @@ from cooee.model.account import Account
 from cooee.model.clock import ManualClock
 from cooee.model.message import MessageState
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
@@ -90,6 +91,7 @@ class Server:
             accounts=self.accounts,
             campaigns=self.wrap(campaigns),
             reports=Reports(self.database),
+            audience=Audience(self.database, ids, self.clock),
             clock=self.clock,
             settings=self.settings,
             readiness=self.readiness,

@@ -17,7 +17,7 @@ from cooee.model.errors import TABLE, ApiError, CommitUnknown, StoreUnavailable
 from cooee.web.api import RESOURCES, ApiSettings
 from tests.api.support_api import Client, Server, basic
 
-PATHS = ["/api/campaign", "/api/DRStatus", "/api/RetrieveUserSettings", "/api/credits"]
+PATHS = ["/api/campaign", "/api/crm", "/api/DRStatus", "/api/RetrieveUserSettings", "/api/credits"]
 
 
 class Faulty:

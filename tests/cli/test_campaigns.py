@@ -60,7 +60,7 @@ def test_a_message_is_sent_as_the_api_would_and_can_be_found(shell: Shell, campa
     assert shell.json("account", "show", "acme")["credits"] == 996
     (listed,) = shell.json("campaign", "list")
     shown = shell.json("campaign", "show", str(campaign))
-    assert shown == {**listed, "recipients": shown["recipients"]}
+    assert shown == {**listed, "recipients": shown["recipients"], "failures": []}
     assert (listed["account"], listed["state"], listed["messages"], listed["credits"]) == ("acme", "Running", 4, 4)
     assert shown["recipients"]["waiting"] == 4
     page = shell("campaign", "show", str(campaign))

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from cooee.cli import COMMANDS, main
 from cooee.cli.reference import cli_page, commands, help_of, with_tables
+from cooee.service.codes import load_codes
+from cooee.web import messagecodes
 
 EVERY = dict(commands())
 
@@ -19,8 +21,10 @@ def test_the_commands_are_those_that_were_asked_for() -> None:
     asked = """serve migrate check demo smsc send pause
         account account.add account.set account.show account.list account.suspend account.unsuspend
         account.credit account.password
+        originator originator.add originator.remove originator.list rate rate.set rate.remove rate.list
         carrier carrier.add carrier.set carrier.list carrier.remove carrier.check carrier.pause carrier.resume
         campaign campaign.list campaign.show campaign.pause campaign.unpause campaign.delete
+        credits credits.report
         message message.show uncertain uncertain.list uncertain.resend uncertain.fail"""
     assert set(EVERY) == {"cooee " + name.replace(".", " ") for name in asked.split()}
 
@@ -39,7 +43,7 @@ def test_commands_that_print_data_print_json_too() -> None:
     assert with_json == {
         "cooee account list", "cooee account show", "cooee campaign list", "cooee campaign show",
         "cooee carrier check", "cooee carrier list", "cooee check", "cooee message show", "cooee send",
-        "cooee uncertain list",
+        "cooee credits report", "cooee originator list", "cooee rate list", "cooee uncertain list",
     }  # fmt: skip
 
 
@@ -60,6 +64,7 @@ def test_the_overview_lists_every_command() -> None:
 def test_the_reference_pages_are_current() -> None:
     """If not: python -m cooee.cli.reference docs."""
     assert Path("docs/cli.md").read_text(encoding="utf-8") == cli_page()
+    assert Path("docs/message-codes.md").read_text(encoding="utf-8") == messagecodes.page(load_codes())
     page = Path("docs/configuration.md").read_text(encoding="utf-8")
     assert with_tables(page) == page
 

@@ -52,7 +52,7 @@ def test_check_tries_every_carrier(shell: Shell) -> None:
         shell("carrier", "add", "good", "--kind", "smpp", *SETTINGS, "--set", f"port={port}")
         assert found(shell, 0)["carrier good"] == ("OK", f"127.0.0.1:{port}: bound to 'cooee-smsc'")
         lines = shell("check").splitlines()
-        assert [line.split()[0] for line in lines] == ["OK"] * 5
+        assert [line.split()[0] for line in lines] == ["OK"] * 6
     shell("carrier", "add", "gone", "--kind", "smpp", *SETTINGS, "--set", f"port={port}")
     shell("carrier", "pause", "good")
     findings = found(shell, 1)
@@ -69,7 +69,7 @@ def test_check_finds_a_balance_that_is_not_the_sum_of_its_ledger(shell: Shell) -
         database = await open_database(shell.database, SystemClock(), pool=2)
 
         async def work(tx: Tx) -> None:
-            await tx.one("charge", id=1001, amount=1, count=1)
+            await tx.one("charge", id=1001, amount=1, count=1, day=0)
 
         try:
             await database.write(work)

@@ -13,12 +13,15 @@ from cooee.cli.reference import cli_page, commands, with_tables
 from cooee.config import Settings
 from cooee.model import metrics
 from cooee.model.carrier import SmppSettings
+from cooee.model.codetable import Source, parse_codes
 from cooee.model.errors import TABLE, Code
 from cooee.model.options import options
+from cooee.service.codes import load_codes
 from cooee.smpp.smsc.config import SmscConfig
 from cooee.smpp.smsc.control import ControlServer
-from cooee.web import reference
+from cooee.web import messagecodes, reference
 from cooee.web.api import RESOURCES, Resource
+from cooee.web.messagecodes import OWN_CODES
 from tests.docs.support_docs import ROOT, read
 
 METRICS = [found for found in vars(metrics).values() if isinstance(found, MetricWrapperBase)]
@@ -29,6 +32,7 @@ METRICS = [found for found in vars(metrics).values() if isinstance(found, Metric
     [
         ("api.md", reference.page),
         ("cli.md", cli_page),
+        ("message-codes.md", lambda: messagecodes.page(load_codes())),
         ("configuration.md", lambda: with_tables(read("configuration.md"))),
     ],
 )
@@ -106,6 +110,20 @@ def test_codes_that_are_said_not_to_be_raised_are_not() -> None:
     for path in (ROOT / "src").rglob("*.py"):
         if path.name not in ("errors.py", "reference.py"):
             assert not names & set(re.findall(r"\w+", path.read_text(encoding="utf-8"))), path
+
+
+@pytest.mark.parametrize("source", Source)
+def test_every_code_of_messages_is_on_its_page(source: Source) -> None:
+    section = read("message-codes.md").partition(f" [{source.value}]\n")[2].partition("\n## ")[0]
+    rows = load_codes().rows(source)
+    assert rows
+    for row in rows:
+        assert f"| {row.code} | {row.name} | {row.lasts} |" in section
+
+
+def test_the_example_of_codes_of_ones_own_can_be_read() -> None:
+    assert len(parse_codes(OWN_CODES, "the page")) == 2
+    assert OWN_CODES in read("message-codes.md")
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric._name)

@@ -17,13 +17,14 @@ from cooee.engine.supervisor import Engine
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import ManualClock, zone
 from cooee.service.routing import Routes
+from cooee.service.settings import read_window
 from cooee.smpp.receipt import Receipt, ReceiptState
-from cooee.store import campaigns, carriers
+from cooee.store import carriers
 from cooee.store.ids import Ids
 from cooee.store.sqlite import SqliteDatabase
 from tests.api.support_api import Client, Server
 from tests.engine.support_link import FakeCarrier, Reply, RunningClock, accept, until
-from tests.store.support_store import MAX_AGE, WAIT, raw, raw_run
+from tests.store.support_store import MAX_AGE, WAIT, raw
 
 _firsts = itertools.count(61400100000, 1000)
 
@@ -145,20 +146,8 @@ class Play:
 
     def window(self, text: str | None) -> None:
         """Its send window is another now."""
-        values = "NULL, NULL"
-        if text is not None:
-            opens, closes = (int(part[:2]) * 60 + int(part[3:]) for part in text.split("-"))
-            values = f"{opens}, {closes}"
-        server, account = self.site.server, self.client.account
-
-        async def change(tx: Any) -> None:
-            await raw_run(
-                tx, f"UPDATE account SET (window_opens, window_closes) = ({values}) WHERE id = {account.id}"
-            )
-            await campaigns.window_changed(tx, account.id, self.site.clock.now_ms())
-
-        server.run(server.database.write(change))
-        server.run(server.accounts.set(self.client.name))
+        change = self.site.server.accounts.set(self.client.name, window=read_window(text or "none"))
+        self.site.server.run(change)
 
     # --- the carrier ---------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from cooee.model.clock import HOUR
 from cooee.model.errors import CommitUnknown, StoreUnavailable
 from cooee.model.message import MessageState
 from cooee.smpp.receipt import Receipt, ReceiptState
-from cooee.store import acceptance, campaigns
+from cooee.store import acceptance, audience, campaigns
 from cooee.store.acceptance import NewCampaign
 from tests.engine.support_engine import Whole, whole
 from tests.engine.support_link import QUEUE_FULL, RunningClock, accept, until
@@ -343,7 +343,16 @@ def test_after_a_crash_the_next_engine_on_the_file_takes_over_at_once(tmp_path: 
             await made.claim(dead, 4)
             left = await made.new(6000, carriers=None)
             await made.write(lambda tx: acceptance.begin_large(tx, left, made.clock.now_ms()))
+            half = range(FIRST, FIRST + audience.PIECE)
+            await made.write(
+                lambda tx: audience.add(tx, new.account_id, 1, "x", half, now=made.clock.now_ms(), whole=False)
+            )
+
+            async def no_list() -> bool:
+                return await made.rows("SELECT id FROM list") == await made.rows("SELECT number FROM list_number")
+
             async with whole("", made=made) as it:
+                await until(no_list)
                 await until(lambda: len(it.sent) == 6)
                 assert (await made.states(new))[:4] == [MessageState.UNCERTAIN] * 4
                 assert await made.rows(f"SELECT id FROM campaign WHERE id = {left.id}") == []

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from cooee.engine.scheduler import Scheduler
+from cooee.engine.scheduler import LIST_PIECES, Scheduler
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import DAY, HOUR, MINUTE
 from cooee.model.errors import StoreUnavailable
 from cooee.model.message import GAVE_UP, MessageState
 from cooee.service.routing import Routes
-from cooee.store import acceptance, campaigns
+from cooee.store import acceptance, audience, campaigns
 from cooee.store.acceptance import NewCampaign
-from cooee.store.database import Database
+from cooee.store.database import Database, Tx
 from cooee.store.ids import Ids
 from cooee.store.uncertain import Policy
 from tests.engine.support_link import Flaky, until
@@ -403,6 +403,35 @@ def test_what_was_never_accepted_to_its_end_is_swept_away(database_url: str) -> 
         assert answer.messages == 6000
 
     on_desk(database_url, check)
+
+
+def test_a_list_whose_node_died_while_it_was_filled_is_swept_away(database_url: str) -> None:
+    async def check(world: World) -> None:
+        async def add(tx: Tx) -> None:
+            for list_id, whole in ((1, True), (2, False), (3, False)):
+                numbers = range(FIRST, FIRST + audience.PIECE)
+                await audience.add(
+                    tx, world.account_id, list_id, "x", numbers, now=world.clock.now_ms(), whole=whole
+                )
+
+        await world.write(add)
+        for piece in range(1, LIST_PIECES + 5):
+            numbers = range(FIRST + piece * audience.PIECE, FIRST + (piece + 1) * audience.PIECE)
+            await world.write(
+                lambda tx, to=numbers: audience.fill(tx, world.account_id, 2, to, world.clock.now_ms())  # type: ignore[misc]
+            )
+        async with desk(world) as it:
+            await it.pass_time(10 * MINUTE / 1000)
+            await world.write(lambda tx: audience.fill(tx, world.account_id, 3, [FIRST], world.clock.now_ms()))
+            await it.pass_time(6 * MINUTE / 1000)
+            # The rest of it goes in the rounds that follow, with no time in between.
+            await it.pass_time()
+            assert await world.rows("SELECT id FROM list ORDER BY id") == [(1,), (3,)]
+            assert await world.rows("SELECT DISTINCT list_id FROM list_number ORDER BY list_id") == [(1,), (3,)]
+            await it.pass_time(15 * MINUTE / 1000)
+            assert await world.rows("SELECT id FROM list") == [(1,)]
+
+    run(database_url, check)
 
 
 def test_idempotency_keys_are_kept_for_a_day(database_url: str) -> None:

@@ -7,6 +7,7 @@ from array import array
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.message import MessageState
+from cooee.store import audience
 from cooee.store.database import Lane, Row, Tx
 from tests.store.support_store import FIRST, World
 
@@ -15,6 +16,9 @@ BATCHES = 2000
 CAMPAIGNS = 3000
 LARGE = 1_000_001
 """The campaign that most of it belongs to."""
+LISTS = 300
+LIST = 2001
+"""The list that most numbers of lists are in, and every campaign was sent to."""
 
 
 async def seed(world: World) -> None:
@@ -94,6 +98,15 @@ async def seed(world: World) -> None:
             lambda tx, f=first: tx.many("add_orphans", orphans[f // 10 * 4 :][:4000], carrier_id=carrier, now=now),  # type: ignore[misc]
             Lane.BULK,
         )
+
+    async def fill(tx: Tx) -> None:
+        for at in range(LISTS):
+            numbers = range(FIRST, FIRST + (1 if at else 30_000))
+            await audience.add(tx, account, LIST + at, "x", numbers, now=now, whole=at % 100 != 99)
+        links = [(account, LIST + at % 2, LARGE + at) for at in range(CAMPAIGNS)]
+        await tx.many("add_campaign_lists", links)
+
+    await world.write(fill, Lane.BULK)
     for at in range(0, 2000, 100):
         await world.opt_out(FIRST + at)
 

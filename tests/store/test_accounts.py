@@ -11,7 +11,8 @@ import pytest
 from cooee.model.account import AccountState
 from cooee.model.clock import ManualClock
 from cooee.model.errors import ApiError, ConfigError
-from cooee.service.accounts import MAX_CREDITS, Accounts
+from cooee.service.accounts import Accounts
+from cooee.service.settings import MAX_CREDITS
 from cooee.store import accounts as rows
 from cooee.store.database import Database, Tx
 from cooee.store.ids import Ids

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,7 +111,9 @@ def test_whoever_came_in_between_is_seen(database_url: str) -> None:
     async def check(world: World) -> None:
         account, door, at = await owner(world), doors(world), world.clock.now_ms() + HOUR
         now = world.clock.now_ms()
-        staged = replace(await world.new(6000, wake_at=at), originator="Shop", reference="r", due_at=at)
+        staged = msgspec.structs.replace(
+            await world.new(6000, wake_at=at), originator="Shop", reference="r", due_at=at
+        )
         await begin(world, staged)
 
         async def publish(known: Compared) -> Any:
@@ -127,7 +130,7 @@ def test_whoever_came_in_between_is_seen(database_url: str) -> None:
         assert await world.state(staged) == CampaignState.ACCEPTING
         assert await publish(Compared()) == Created(staged.id, 6000, 1, 6000)
         assert await world.state(staged) == CampaignState.SCHEDULED
-        swept = replace(staged, id=staged.id + 1000)
+        swept = msgspec.structs.replace(staged, id=staged.id + 1000)
         with pytest.raises(StoreUnavailable):
             await world.write(lambda tx: appends.publish(tx, swept, at, Compared(staged.id, 11), now))
 

@@ -14,7 +14,7 @@ import pytest
 from cooee.store.database import Row
 from cooee.store.queries import Query
 from cooee.store.sqlite import SqliteTx
-from tests.store.support_seed import LARGE, seed
+from tests.store.support_seed import LARGE, LIST, seed
 from tests.store.support_store import FIRST, World, world
 from tests.support.postgres import PostgresServer
 
@@ -83,6 +83,9 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "kept_counts": ([], {"account_id": A, "id": LARGE}),
     "report_page": ([], {"account_id": A, "campaign_id": LARGE, "after": FIRST + 100, "limit": 500}),
     "report_one": ([], {"account_id": A, "campaign_id": LARGE, "destination": FIRST}),
+    "failure_page": ([], {"account_id": A, "campaign_id": LARGE, "after": FIRST + 100, "limit": 500}),
+    "ledger_sums": ([], {"account_id": A, "after": 10, "upto": 500, "starts": 0, "ends": NOW * 2}),
+    "ledger_lines": ([], {"account_id": A, "after": 10, "upto": 500, "starts": 0, "ends": NOW * 2}),
     "inspect_message": ([], {"account_id": A, "campaign_id": LARGE, "destination": FIRST}),
     "cancel_retrying": ([], {"account_id": A, "id": LARGE, "now": NOW}),
     "unsent": ([], {"account_id": A, "id": LARGE + 5}),
@@ -97,9 +100,21 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "last_batch": ([], {"account_id": A, "id": LARGE}),
     "lock_unstarted": ([], {"account_id": A, "id": LARGE}),
     "view_campaign": ([], {"id": LARGE}),
+    "lists_of": ([], {"account_id": A, "deleted": 0}),
+    "find_list": ([], {"account_id": A, "id": LIST}),
+    "find_lists": ([(LIST + at,) for at in range(500)], {"account_id": A}),
+    "list_page": ([], {"account_id": A, "id": LIST, "after": FIRST + 10_000, "limit": 5000}),
+    "lock_list": ([], {"account_id": A, "id": LIST}),
+    "add_list_numbers": ([(FIRST + at,) for at in range(4000)], {"account_id": A, "id": LIST}),
+    "remove_list_numbers": ([(FIRST + at,) for at in range(4000)], {"account_id": A, "id": LIST}),
+    "drop_list_piece": ([], {"account_id": A, "id": LIST, "limit": 4000}),
+    "go_on_filling": ([], {"account_id": A, "id": LIST, "now": NOW}),
+    "give_up_filling": ([], {"before": NOW}),
+    "given_up": ([], {}),
+    "add_campaign_lists": ([(A, LIST, LARGE + at) for at in range(500)], {}),
 }
 
-BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign")
+BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign", "list_number", "campaign_list")
 SMALL_INDEX = re.compile(
     r"(batch_(ready|delayed|out)|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
@@ -174,7 +189,7 @@ async def postgres_walks(
         relation = re.sub(r"_(default|\d+)$", "", table)
         if table in empty:
             continue  # a partition without rows is read in no time, whichever way
-        if relation not in ("message", "segment_ref", "batch"):
+        if relation not in ("message", "segment_ref", "batch", "list_number", "campaign_list"):
             continue
         if node["Node Type"] == "Seq Scan":
             bad.append(f"Seq Scan on {relation}")

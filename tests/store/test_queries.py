@@ -192,7 +192,7 @@ def test_rows_parameters_and_twins_are_written_for_each_engine(sources: Path) ->
     (sources / "note.txt").write_text("no SQL")
     sqlite, postgres = load("sqlite"), load("postgres")
     assert sqlite["put"].byte_columns == (False, False, True)
-    assert "value->>1 AS b, unhex(value->>2) AS c FROM json_each(:rows)" in sqlite["put"].text
+    assert "value->>1 AS b, unhex(value->>2) AS c FROM jsonb_each(:rows)" in sqlite["put"].text
     assert postgres["put"].parameters == ("now", "col_a", "col_b", "col_c", "then")
     assert "unnest($2::bigint[], $3::text[], $4::bytea[]) AS u(a, b, c)" in postgres["put"].text
     assert postgres["put"].row_columns == ("a", "b", "c")

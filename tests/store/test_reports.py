@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from cooee.model.clock import ManualClock
+from cooee.model.codetable import Source
 from cooee.service.accounts import Accounts
 from cooee.service.reports import Reports
 from cooee.store import reports
@@ -46,6 +49,45 @@ def test_pages_walk_the_key(database_url: str) -> None:
         one = [row async for some in Reports(database).settled(account, 1, numbers[1]) for row in some]
         assert [tuple(row) for row in one] == [(numbers[1], 7, 1000 + account.id, 0)]
         accounts.close()
+        await database.close()
+
+    asyncio.run(main())
+
+
+def test_failures_are_counted_by_pages(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message once, by code and by who said it, however the pages are cut; other campaigns do not count."""
+
+    async def main() -> None:
+        clock = ManualClock()
+        database = await open_database(database_url, clock)
+        first, count = 61400000000, 50
+
+        async def fill(tx: Tx) -> None:
+            await ensure_partition(tx)
+            for owner, campaign in ((1001, 1), (1001, 2), (1002, 1)):
+                rows = [
+                    (owner, campaign, first + n, 6 if n % 3 == 0 else 3, 1, 1, n % 3, 0, 1, 0, None,
+                     998 if n == 0 else 8 if n % 3 == 0 else 0, None)
+                    for n in range(count)
+                ]  # fmt: skip
+                await tx.many("record", rows, carrier_id=1, now=1000)
+            said = [(1001, 1, first + n, 1, 0, 1, 8 if n % 2 else 300, "x") for n in range(count) if n % 3]
+            await tx.many("apply_receipts", said, now=2000)
+
+        await database.write(fill)
+        receipts = [n for n in range(count) if n % 3]
+        expected = {
+            (8, Source.SUBMIT): len(range(3, count, 3)),
+            (8, Source.RECEIPT): sum(n % 2 for n in receipts),
+            (300, Source.RECEIPT): sum(1 - n % 2 for n in receipts),
+            (998, Source.COOEE): 1,
+        }
+        for page in (1, 7, count, count + 1):
+            monkeypatch.setattr(reports, "FAILURE_PAGE", page)
+            found = await Reports(database).failures(1001, 1)
+            assert {(each.code, each.source): each.count for each in found} == expected
+            assert [each.count for each in found] == sorted((each.count for each in found), reverse=True)
+        assert await Reports(database).failures(1001, 3) == []
         await database.close()
 
     asyncio.run(main())

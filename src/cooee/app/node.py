@@ -15,15 +15,19 @@ import uvicorn
 
 from cooee.app import simulator
 from cooee.app.filelock import FileLock
+from cooee.app.http import OneWrite
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
 from cooee.engine.fleet import Defaults
 from cooee.engine.supervisor import Engine
 from cooee.model.clock import Clock, SystemClock
+from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
+from cooee.service.codes import load_codes
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
@@ -82,6 +86,7 @@ class Node:
         self._engine: Engine | None = None
         self.port = 0
         self.accounts: Accounts
+        self.codes: CodeTable
         self.database: Database
 
     async def start(self) -> None:
@@ -94,6 +99,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self.settings
+        self.codes = load_codes(settings.codes_file)
         path = sqlite_path(settings.database)
         if path is not None:
             if settings.role != "all":
@@ -140,7 +146,8 @@ class Node:
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
-        await self._serve(sock, Campaigns(database, ids, self.clock, routes, self._wake, fresh))
+        campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
+        await self._serve(sock, campaigns, Audience(database, ids, self.clock))
         gc.collect()
         gc.freeze()
         # Requests make many short-lived objects; looking for cycles among them each 700 allocations finds none.
@@ -153,7 +160,7 @@ class Node:
         if self._engine is not None:
             self._engine.wake(deals)
 
-    async def _serve(self, sock: socket.socket, campaigns: Campaigns) -> None:
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
         settings = self.settings
         app: Any
         if settings.role == "engine":
@@ -163,17 +170,19 @@ class Node:
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
+                audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(
                     settings.body_limit_mb * 1024 * 1024, settings.cors_origins, settings.error_http_status
                 ),
                 readiness=self._readiness,
                 metrics=settings.metrics,
+                codes=self.codes,
             )
             self._undo.callback(app.close)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=OneWrite,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from cooee.smpp.receipt import Receipt
 
@@ -45,8 +46,7 @@ class SendError(enum.Enum):
         self.words = words
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A message as it is to be sent to many. `concat_ref` numbers its parts' header; `validity_s`: how long the
     carrier may try, None to leave that to the carrier."""
 
@@ -64,8 +64,7 @@ class Slice(Protocol):
     answers: list[Answer]
 
 
-@dataclass(slots=True)
-class Order:
+class Order(msgspec.Struct):
     """A slice to be sent: a prepared message, its recipients, the parts `wanted` of each (None: all)."""
 
     prepared: object

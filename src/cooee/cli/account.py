@@ -26,6 +26,9 @@ from cooee.config import Settings
 if TYPE_CHECKING:
     from cooee.service.accounts import Accounts, AccountView
 
+NONE = "none"
+"""What a person says to take a limit away."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _PERMISSIONS = (
@@ -44,9 +47,62 @@ def _permissions(command: Command) -> Command:
     return decorated  # type: ignore[no-any-return]
 
 
+def _amount(context: click.Context, option: click.Parameter, text: str | None) -> int | str | None:
+    """A whole number, or none."""
+    if text is None or text.lower() == NONE:
+        return text and NONE
+    try:
+        return int(text)
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is neither a whole number nor none") from None
+
+
+def _sending(command: Command) -> Command:
+    """The options about what an account may send, when, and for how much."""
+    made = (
+        click.option("--send-window", metavar="HH:MM-HH:MM|none", help="When messages may go, in the account's "
+                     "time, also over midnight; what is due outside waits.  [default: none]"),
+        click.option("--originators", type=click.Choice(["any", "approved"]), help="Any valid originator, or "
+                     "approved sender IDs only (cooee originator).  [default: any]"),
+        click.option("--credit-limit", type=int, metavar="N", help="How far below zero the balance may go.  "
+                     "[default: 0]"),
+        click.option("--daily-cap", metavar="N|none", callback=_amount, help="Credits that may be charged in one "
+                     "day of the account's time.  [default: none]"),
+        click.option("--low-balance", metavar="N|none", callback=_amount, help="Warn when the balance falls below "
+                     "this mark.  [default: none]"),
+        click.option("--countries", metavar="AU,NZ|any", help="Send to numbers of these countries only.  "
+                     "[default: any]"),
+        click.option("--number-check", type=click.Choice(["plan", "shape"]), help="Take numbers that can be "
+                     "mobiles by the numbering plan, or any of E.164 shape.  [default: plan]"),
+        click.option("--smart-encoding/--no-smart-encoding", default=None, help="Write typographic quotes, "
+                     "dashes, ellipses and no-break spaces as their GSM twins."),
+    )  # fmt: skip
+    decorated: Any = command
+    for option in reversed(made):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """What was named on the command line; the rest is left to the service's defaults."""
-    return {name: value for name, value in values.items() if value is not None}
+    """What was named on the command line, as the service takes it; the rest is left as it is.
+
+    ConfigError for what cannot be read.
+    """
+    from cooee.service.settings import read_countries, read_window
+
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in ("daily_cap", "low_balance"):
+        if given.get(name) == NONE:
+            given[name] = None
+    if "send_window" in given:
+        given["window"] = read_window(given.pop("send_window"))
+    if "originators" in given:
+        given["approved_only"] = given.pop("originators") == "approved"
+    if "countries" in given:
+        given["countries"] = read_countries(given["countries"])
+    if "number_check" in given:
+        given["shape_only"] = given.pop("number_check") == "shape"
+    return given
 
 
 @asynccontextmanager
@@ -79,6 +135,7 @@ def account() -> None:
 @click.option("--country", help="Home country, whose local numbers are understood.  [default: AU]")
 @click.option("--parent", help="Account that this one belongs to.")
 @_permissions
+@_sending
 @takes_settings("database")
 def add(settings: Settings, name: str, password_stdin: bool, **values: Any) -> None:
     """Add the account NAME. Its password is read from standard input.
@@ -104,13 +161,16 @@ def add(settings: Settings, name: str, password_stdin: bool, **values: Any) -> N
 @click.option("--country", help="Home country, whose local numbers are understood.")
 @click.option("--parent", help="Account that this one belongs to; empty for none.")
 @_permissions
+@_sending
 @takes_settings("database")
 def set_account(settings: Settings, name: str, **values: Any) -> None:
     """Change settings of the account NAME; what is not named stays.
 
     \b
-    Example:
+    Examples:
       cooee account set acme --international --zone Australia/Perth
+      cooee account set acme --send-window 08:00-21:00 --daily-cap 20000 --low-balance 500
+      cooee account set acme --send-window none --daily-cap none
     """
     changes = _given(values)
     if not changes:
@@ -143,6 +203,8 @@ def show(settings: Settings, name: str, ledger: int, as_json: bool) -> None:
         async with _accounts(settings) as accounts:
             return await accounts.show(name, ledger=ledger)
 
+    from cooee.service.settings import countries_text, window_text
+
     view = run(work())
     if as_json:
         show_json(_view_json(view))
@@ -164,6 +226,15 @@ def show(settings: Settings, name: str, ledger: int, as_json: bool) -> None:
             "Long messages": found.allow_long,
             "International": found.allow_international,
             "Adds credits": found.may_add_credits,
+            "Send window": window_text(found.window),
+            "Originators": "approved" if found.approved_only else "any",
+            "Credit limit": found.credit_limit,
+            "Daily cap": NONE if found.daily_cap is None else found.daily_cap,
+            "Charged today": view.spent,
+            "Low balance": NONE if found.low_balance is None else found.low_balance,
+            "Countries": countries_text(found.countries),
+            "Number check": "shape" if found.shape_only else "plan",
+            "Smart encoding": found.smart_encoding,
             "Added": local_time(found.created_at, found.zone_name),
         }
     )
@@ -187,6 +258,8 @@ def show(settings: Settings, name: str, ledger: int, as_json: bool) -> None:
 
 
 def _view_json(view: AccountView) -> dict[str, object]:
+    from cooee.service.settings import window_text
+
     found = view.account
     return {
         "id": found.id,
@@ -201,6 +274,15 @@ def _view_json(view: AccountView) -> dict[str, object]:
         "allow_long": found.allow_long,
         "allow_international": found.allow_international,
         "may_add_credits": found.may_add_credits,
+        "send_window": None if found.window is None else window_text(found.window),
+        "originators": "approved" if found.approved_only else "any",
+        "credit_limit": found.credit_limit,
+        "daily_cap": found.daily_cap,
+        "charged_today": view.spent,
+        "low_balance": found.low_balance,
+        "countries": list(found.countries) or None,
+        "number_check": "shape" if found.shape_only else "plan",
+        "smart_encoding": found.smart_encoding,
         "created_at": utc_time(found.created_at),
         "suspended_at": utc_time(view.suspended_at),
         "ledger": [
@@ -296,7 +378,7 @@ def unsuspend(settings: Settings, name: str) -> None:
 @click.option("--reason", required=True, help="Why, in one line; kept in the ledger.")
 @takes_settings("database")
 def credit(settings: Settings, name: str, amount: int, reason: str) -> None:
-    """Add AMOUNT credits to the account NAME, or take some where it is negative; the balance stays above zero.
+    """Add AMOUNT credits to the account NAME, or take some where it is negative, down to its credit limit.
 
     \b
     Examples:

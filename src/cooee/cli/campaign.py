@@ -21,11 +21,13 @@ from cooee.cli.base import (
 )
 from cooee.config import Settings
 from cooee.model.campaign import STATUS_WORD
+from cooee.model.codetable import CodeTable, Source
 from cooee.model.errors import CAMPAIGN_STATE, NO_CAMPAIGN, ApiError
 
 if TYPE_CHECKING:
     from cooee.cli.base import Station
     from cooee.service.campaigns import Campaigns, CampaignView
+    from cooee.store.reports import Failures
 
 _COUNTS = {
     "waiting": "Waiting",
@@ -125,26 +127,36 @@ def list_campaigns(settings: Settings, account: str | None, limit: int, as_json:
 @campaign.command()
 @click.argument("campaign_id", metavar="ID", type=int)
 @json_flag
-@takes_settings("database")
+@takes_settings("database", "codes_file")
 def show(settings: Settings, campaign_id: int, as_json: bool) -> None:
-    """Show the campaign ID: what was asked for, and where its recipients are.
+    """Show the campaign ID: what was asked for, where its recipients are, and why messages failed.
 
     \b
     Example:
       cooee campaign show 1000042
     """
 
-    async def work() -> tuple[CampaignView, dict[str, int]]:
-        async with _campaigns(settings) as (campaigns, _):
-            view = await _found(campaigns, campaign_id)
-            return view, await campaigns.counts(view.account_id, view.id)
+    async def work() -> tuple[CampaignView, dict[str, int], Sequence[Failures]]:
+        from cooee.service.reports import Reports
 
-    view, counts = run(work())
+        async with _campaigns(settings) as (campaigns, at):
+            view = await _found(campaigns, campaign_id)
+            counts = await campaigns.counts(view.account_id, view.id)
+            failures = (
+                await Reports(at.database).failures(view.account_id, view.id) if counts.get("failed") else []
+            )
+            return view, counts, failures
+
+    from cooee.service.codes import load_codes
+
+    codes = load_codes(settings.codes_file)
+    view, counts, failures = run(work())
     # A first attempt that is out has no row yet: it is what the others leave over.
     counts["sending"] = counts.get("sending", 0) + max(0, view.messages - sum(counts.values()))
     ordered = {name: counts.get(name, 0) for name in _COUNTS}
     if as_json:
-        show_json({**as_json_object(view), "recipients": ordered})
+        why = [_failures_json(each, codes) for each in failures]
+        show_json({**as_json_object(view), "recipients": ordered, "failures": why})
         return
     invalid, duplicate, international = view.dropped
     show_fields(
@@ -170,6 +182,27 @@ def show(settings: Settings, campaign_id: int, as_json: bool) -> None:
         [(_COUNTS[name], count) for name, count in ordered.items() if count or name in ("waiting", "delivered")],
         "",
     )
+    if failures:
+        click.echo()
+        show_table(
+            ("Failed with code", "Said by", "Count"),
+            [(codes.words(each.code, each.source), _SAID_BY[each.source], each.count) for each in failures],
+            "",
+        )
+
+
+_SAID_BY = {Source.SUBMIT: "the carrier at once", Source.RECEIPT: "a receipt", Source.COOEE: "Cooee"}
+
+
+def _failures_json(each: Failures, codes: CodeTable) -> dict[str, object]:
+    name = codes.find(each.code, each.source)
+    return {
+        "code": each.code,
+        "name": name and name.name,
+        "permanent": name and name.permanent,
+        "source": each.source.value,
+        "count": each.count,
+    }
 
 
 async def _found(campaigns: Campaigns, campaign_id: int) -> CampaignView:

@@ -19,6 +19,7 @@ from cooee.cli.base import (
 )
 from cooee.config import Settings
 from cooee.model.campaign import BatchState, CampaignState
+from cooee.model.codetable import CodeTable, source_of
 from cooee.model.errors import NO_CAMPAIGN, ApiError, ConfigError
 from cooee.model.message import FLAG_RESENT, FLAG_UNCERTAIN, MessageState
 
@@ -53,7 +54,7 @@ def message() -> None:
 @click.argument("campaign_id", metavar="CAMPAIGN", type=int)
 @click.argument("number")
 @json_flag
-@takes_settings("database")
+@takes_settings("database", "codes_file")
 def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> None:
     """Show what became of the message of CAMPAIGN to NUMBER: its state, attempts, parts and error.
 
@@ -87,6 +88,9 @@ def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> No
 
             return view, destination, await at.database.read(look)
 
+    from cooee.service.codes import load_codes
+
+    codes = load_codes(settings.codes_file)
     view, destination, found = run(work())
     if found is None:
         raise ConfigError(f"campaign {campaign_id} has no recipient {destination}")
@@ -95,9 +99,9 @@ def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> No
     if not isinstance(found, MessageView):
         _show_waiting(view, destination, found, as_json)
     elif as_json:
-        show_json(_message_json(campaign_id, destination, found))
+        show_json(_message_json(campaign_id, destination, found, codes))
     else:
-        _show_message(view, destination, found)
+        _show_message(view, destination, found, codes)
 
 
 def _show_waiting(view: CampaignView, destination: int, found: WaitingView, as_json: bool) -> None:
@@ -141,7 +145,7 @@ def _parts(mask: int, parts: int) -> str:
     return f"{len(which)} of {parts}" + (f" ({', '.join(which)})" if 0 < len(which) < parts else "")
 
 
-def _show_message(view: CampaignView, destination: int, found: MessageView) -> None:
+def _show_message(view: CampaignView, destination: int, found: MessageView, codes: CodeTable) -> None:
     marks = [
         text
         for flag, text in ((FLAG_UNCERTAIN, "was uncertain"), (FLAG_RESENT, "was sent again"))
@@ -153,7 +157,7 @@ def _show_message(view: CampaignView, destination: int, found: MessageView) -> N
             "Number": destination,
             "State": f"{found.state.name.lower().replace('_', ' ')}: {_STORIES[found.state]}",
             **({"Noted": ", ".join(marks)} if marks else {}),
-            "Code": found.code,
+            "Code": codes.words(found.code, source_of(found.last.failed)),
             "Carrier said": found.detail,
             "Segments": found.last.parts,
             "Credits": found.credits,
@@ -180,7 +184,7 @@ def _show_message(view: CampaignView, destination: int, found: MessageView) -> N
     )
 
 
-def _message_json(campaign_id: int, destination: int, found: MessageView) -> dict[str, object]:
+def _message_json(campaign_id: int, destination: int, found: MessageView, codes: CodeTable) -> dict[str, object]:
     def attempt(each: AttemptView) -> dict[str, object]:
         return {
             "attempt": each.no,
@@ -192,6 +196,7 @@ def _message_json(campaign_id: int, destination: int, found: MessageView) -> dic
             "at": utc_time(each.at),
         }
 
+    name = codes.find(found.code, source_of(found.last.failed))
     return {
         "campaign_id": campaign_id,
         "destination": str(destination),
@@ -199,6 +204,8 @@ def _message_json(campaign_id: int, destination: int, found: MessageView) -> dic
         "was_uncertain": bool(found.flags & FLAG_UNCERTAIN),
         "was_resent": bool(found.flags & FLAG_RESENT),
         "code": found.code,
+        "code_name": name and name.name,
+        "code_permanent": name and name.permanent,
         "detail": found.detail,
         "credits": found.credits,
         "first_at": utc_time(found.first_at),

@@ -1,4 +1,4 @@
-"""The pages docs/cli.md and docs/configuration.md, made from what they describe.
+"""The pages docs/cli.md, docs/configuration.md and docs/message-codes.md, made from what they describe.
 
 `python -m cooee.cli.reference docs` writes them; a test fails when they are not current.
 """
@@ -16,6 +16,8 @@ from cooee.cli import COMMANDS, HELP, main
 from cooee.config import PREFIX, Settings
 from cooee.model.carrier import SmppSettings
 from cooee.model.options import options
+from cooee.service.codes import load_codes
+from cooee.web import messagecodes
 
 WIDTH = 100
 _MARK = "<!-- made from the code: {} -->"
@@ -97,7 +99,8 @@ def with_tables(page: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Writes both pages into `folder`."""
+    """Writes the pages into `folder`."""
+    (folder / "message-codes.md").write_text(messagecodes.page(load_codes()), encoding="utf-8")
     (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
     page = folder / "configuration.md"
     page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

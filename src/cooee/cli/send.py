@@ -67,6 +67,7 @@ def send(
         # The API's own handler, so that there is one set of rules.
         from cooee.cli.lookup import account_named
         from cooee.service.accounts import Accounts
+        from cooee.service.audience import Audience
         from cooee.service.campaigns import Campaigns
         from cooee.service.recipients import Recipients
         from cooee.service.reports import Reports
@@ -83,6 +84,7 @@ def send(
                 accounts=Accounts(at.database, at.ids, at.clock),
                 campaigns=Campaigns(at.database, at.ids, at.clock, Routes(at.database, at.clock)),
                 reports=Reports(at.database),
+                audience=Audience(at.database, at.ids, at.clock),
                 recipients=Recipients(),
                 clock=at.clock,
             )

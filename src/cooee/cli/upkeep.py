@@ -61,9 +61,9 @@ class Report:
 
 @click.command()
 @json_flag
-@takes_settings("database", "key_file")
+@takes_settings("database", "key_file", "codes_file")
 def check(settings: Settings, as_json: bool) -> None:
-    """Verify the installation: configuration, database and schema, key file, carriers, ledger sums.
+    """Verify the installation: configuration, codes, database and schema, key file, carriers, ledger sums.
 
     Prints a line each, changes nothing, and exits 1 if anything failed. Every carrier is bound once, as an engine
     would.
@@ -74,11 +74,24 @@ def check(settings: Settings, as_json: bool) -> None:
     """
     report = Report(as_json)
     report.add("OK", "configuration", f"role {settings.role}, API on {settings.host}:{settings.port}")
+    _codes(settings, report)
     run(_look_over(settings, report))
     if as_json:
         show_json([{"result": verdict, "check": what, "detail": detail} for verdict, what, detail in report.found])
     if report.failed:
         raise SystemExit(1)
+
+
+def _codes(settings: Settings, report: Report) -> None:
+    from cooee.service.codes import load_codes
+
+    try:
+        codes = load_codes(settings.codes_file)
+    except CooeeError as error:
+        report.add("FAILED", "codes", str(error))
+        return
+    own = f", {codes.own} of them from {settings.codes_file}" if settings.codes_file else ""
+    report.add("OK", "codes", f"{len(codes)} codes of messages have names{own}")
 
 
 async def _look_over(settings: Settings, report: Report) -> None:
@@ -94,6 +107,7 @@ async def _look_over(settings: Settings, report: Report) -> None:
             return
         secrets = await _key(database, settings, report)
         await _ledger(database, report)
+        await _accounts(database, report)
         await _carriers(database, secrets, report)
     except CooeeError as error:
         report.add("FAILED", "database", str(error))
@@ -141,6 +155,15 @@ async def _ledger(database: Database, report: Report) -> None:
         report.add("FAILED", "ledger", f"account {name} has {balance} credits, its ledger says {total}")
     if not rows:
         report.add("OK", "ledger", "every balance is the sum of its ledger")
+
+
+async def _accounts(database: Database, report: Report) -> None:
+    for (name,) in await database.read(lambda tx: tx.all("approval_missing")):
+        report.add(
+            "WARNING",
+            f"account {name}",
+            "only approved originators are let pass, and there are none: cooee originator add",
+        )
 
 
 async def _carriers(database: Database, secrets: Secrets | None, report: Report) -> None:

@@ -15,7 +15,7 @@ from cooee.model.clock import DAY, MINUTE, Clock, Window
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import ORPHANS, RESENT
 from cooee.service.routing import Routes
-from cooee.store import acceptance, campaigns, partitions, receipts, refs, uncertain
+from cooee.store import acceptance, audience, campaigns, partitions, receipts, refs, uncertain
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.ids import Ids
 from cooee.store.uncertain import Policies
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 TICK_S = 0.25
 STALE_ACCEPTING_MS = 15 * MINUTE
+LIST_PIECES = 10
 DECIDE_LOCK, DELAYED_LOCK, ORPHAN_LOCK = 0x636F6F02, 0x636F6F03, 0x636F6F04
 
 
@@ -69,6 +70,7 @@ class Scheduler:
             ("merge", 1.0, self._merge),
             ("finish_all", 10.0, self._finish_all),
             ("leftovers", 60.0, self._leftovers),
+            ("half_lists", 60.0, self._half_lists),
             ("partitions", 600.0, self._partitions),
         )
 
@@ -301,6 +303,15 @@ class Scheduler:
             return await tx.run("drop_old_keys", before=now - DAY)
 
         await self._database.write(drop, Lane.BULK)
+
+    async def _half_lists(self) -> None:
+        """Lists whose node died while it filled them, a few pieces at a time: others wait for their duties."""
+        before = self._clock.now_ms() - STALE_ACCEPTING_MS
+        await self._database.write(lambda tx: audience.give_up(tx, before), Lane.BULK)
+        for _ in range(LIST_PIECES):
+            if not await self._database.write(audience.drop_piece, Lane.BULK):
+                return
+        self._due["half_lists"] = 0.0
 
     async def _partitions(self) -> None:
         await partitions.ensure(self._database, self._clock.now_ms())

@@ -20,7 +20,7 @@ from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import UNCERTAIN
 from cooee.service.routing import Routes
-from cooee.store import acceptance
+from cooee.store import acceptance, audience
 from cooee.store.carriers import all_carriers
 from cooee.store.database import Database
 from cooee.store.ids import Ids
@@ -98,7 +98,9 @@ class Engine:
         self._failed = failed
         await self._membership.join()
         if self._alone:
-            await acceptance.drop_leftovers(self._database, self._clock.now_ms() + 1)
+            now = self._clock.now_ms()
+            await acceptance.drop_leftovers(self._database, now + 1)
+            await self._database.write(lambda tx: audience.give_up(tx, now + 1))
         for row in (await self._rows()).values():
             self._fleet.know(row)
         await self._membership.beat()

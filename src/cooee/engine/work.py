@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
 
+import msgspec
+
 from cooee.carriers.base import Answer, Segment, SendError
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
 from cooee.smpp.receipt import canonical_id
@@ -47,13 +49,12 @@ class Tally:
     throttled: bool = False
 
 
-@dataclass(slots=True)
-class Pending:
+class Pending(msgspec.Struct):
     """Rows that the next trip records."""
 
-    rows: list[Row] = field(default_factory=list)
-    refs: list[Ref] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    rows: list[Row] = msgspec.field(default_factory=list)
+    refs: list[Ref] = msgspec.field(default_factory=list)
+    refused: list[Refused] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.refused or self.refs)
@@ -147,8 +148,7 @@ class Work:
         return round(wait * _random.uniform(0.75, 1.25))
 
 
-@dataclass(slots=True)
-class Slip:
+class Slip(msgspec.Struct):
     """The engine's token on a slice: whose it is, and which positions its recipients have in the batch."""
 
     work: Work

@@ -90,6 +90,8 @@ class Worker:
         """Segments that the trip under way may mark: they have no slot yet, and are nobody else's."""
         self._reserved = 0
         self._reserved_at = 0.0
+        self._credit = 0
+        """Room that was found in this turn of the event loop and may still be reserved in it."""
         self._first_pending: float | None = None
         self._retry_numbers: list[int] = []
         self._stopping = False
@@ -118,6 +120,7 @@ class Worker:
     async def stop(self, deadline_s: float) -> None:
         """No new marks; what is out is answered, or recorded as uncertain at the deadline; batches go back."""
         self._stopping = True
+        self._credit = 0
         self._event.set()
         if self.link is not None:
             await self.link.close(deadline_s)
@@ -137,12 +140,19 @@ class Worker:
 
     def reserve(self, segments: int) -> bool:
         """Keeps room for a message that is being accepted in this process; False when there is none."""
-        if not self._may_go() or self._room(segments) < segments:
-            return False
+        if self._credit < segments:
+            self._credit = self._room(SLICE) if self._may_go() else 0
+            if self._credit < segments:
+                return False
+            self._reserved_at = self._clock.monotonic()
+            asyncio.get_running_loop().call_soon(self._end_credit)
+        self._credit -= segments
         self.pacing.take(segments)
         self._reserved += segments
-        self._reserved_at = self._clock.monotonic()
         return True
+
+    def _end_credit(self) -> None:
+        self._credit = 0
 
     def release(self, segments: int) -> None:
         """See `service.campaigns.FreshSlot`."""
@@ -284,6 +294,7 @@ class Worker:
         # A bind that is cut while ids are fetched makes more of them needed: so it is asked again.
         while len(self._retry_numbers) < sum(1 for work in self._works.values() if work.pending.refused):
             self._retry_numbers += await self._ids.take("batch", 100)
+        self._credit = 0
         room = self._room(SLICE) if self._may_go() else 0
         steps: list[Step] = []
         marked = 0

@@ -89,9 +89,39 @@ def ms_to_local(ms: int, where: ZoneInfo | None) -> datetime:
     return (moment if where is None else moment.astimezone(where)).replace(tzinfo=None)
 
 
+def day_starts(ms: int, zone_name: str) -> int:
+    """When the local day of an instant began in a zone, UTC ms; after the gap where midnight is skipped."""
+    return _day_starts(ms // _QUARTER, zone_name)
+
+
+_QUARTER = 15 * MINUTE
+"""Days begin, and clocks change, at whole quarters of an hour everywhere."""
+
+
+@lru_cache(maxsize=4096)
+def _day_starts(quarter: int, zone_name: str) -> int:
+    where = zone(zone_name)
+    midnight = ms_to_local(quarter * _QUARTER, where).replace(hour=0, minute=0, second=0)
+    return local_to_ms(midnight, where)
+
+
 def iso(ms: int, where: ZoneInfo | None) -> str:
     """`2020-07-28T11:06:02`: ISO-8601 without zone, seconds precision (wire contract §1)."""
     return ms_to_local(ms, where).isoformat()
+
+
+def iso_offset(ms: int, where: ZoneInfo) -> str:
+    """`2020-07-28T11:06:02+10:00`: the local time with its offset, the same instant wherever it is read."""
+    return datetime.fromtimestamp(ms // SECOND, UTC).astimezone(where).isoformat()
+
+
+def month_bounds(year: int, month: int, where: ZoneInfo) -> tuple[int, int]:
+    """The first instant of a local month, and that of the next one. Months share no instant and leave out none."""
+    following = (year + 1, 1) if month == 12 else (year, month + 1)
+    return (
+        local_to_ms(datetime(year, month, 1, tzinfo=where), where),
+        local_to_ms(datetime(*following, 1, tzinfo=where), where),
+    )
 
 
 class Window(NamedTuple):

@@ -70,7 +70,11 @@ CREDITS_INVALID = Code(
     -130, 200, "Invalid amount of credits to add", "Missing, zero, negative or no whole number.", given=True
 )
 CREDITS_SHORT = Code(
-    -202, 200, "Insufficient credits available to start campaign", "The balance is too low.", given=True
+    -202,
+    200,
+    "Insufficient credits available to start campaign",
+    "The balance is too low, or the account's daily cap would be passed.",
+    given=True,
 )
 BAD_JSON = Code(-900, 400, "Request body is not {}", "The body is not valid JSON, or not a JSON object.")
 UNAUTHORISED = Code(-901, 401, "Authentication failed", "Basic credentials are missing or wrong.")
@@ -94,7 +98,10 @@ NO_LONG = Code(
     -925, 200, "Account does not allow messages longer than one SMS", "More than one segment, not permitted."
 )
 NO_INTERNATIONAL = Code(
-    -926, 200, "Account does not allow international destinations", "Every destination was international."
+    -926,
+    200,
+    "Account does not allow international destinations",
+    "Every destination was international, or in none of the account's countries.",
 )
 NO_CAMPAIGN = Code(-930, 200, "Campaign not found", "No campaign of this account has that id.")
 CAMPAIGN_STATE = Code(-931, 200, "Campaign cannot be {}", "Its state does not allow the action.")
@@ -105,7 +112,12 @@ BAD_RANGE = Code(-950, 200, "Date range is not valid", "Days or dates are out of
 INTERNAL = Code(
     -990, 500, "Internal error (request {})", "A fault of ours, or an unknown outcome; the log holds the id."
 )
-UNAVAILABLE = Code(-991, 503, "Temporarily unavailable, nothing was accepted", "The database is away; try again.")
+UNAVAILABLE = Code(
+    -991,
+    503,
+    "Temporarily unavailable, nothing was accepted",
+    "The database is away or a disk is full; try again.",
+)
 
 TABLE: tuple[Code, ...] = (
     SUCCESS, NO_DESTINATION, NO_TEXT, CREDITS_NOT_ALLOWED, CREDITS_INVALID, CREDITS_SHORT,

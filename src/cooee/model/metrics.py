@@ -19,6 +19,7 @@ BINDS = Gauge("cooee_binds", "Binds that are up", ["carrier"])
 IN_FLIGHT = Gauge("cooee_window_used", "Segments in flight", ["carrier"])
 ORPHANS = Gauge("cooee_orphan_receipts", "Receipts that match nothing yet")
 LOGIN_FAILURES = Counter("cooee_login_failures_total", "Failed logins")
+LOW_BALANCE = Counter("cooee_low_balance_total", "Times that a balance fell below its low-balance mark")
 COMMIT_SECONDS = Histogram(
     "cooee_commit_seconds",
     "Time from the first statement of a transaction to its commit",
@@ -33,6 +34,7 @@ __all__ = [
     "COMMIT_SECONDS",
     "IN_FLIGHT",
     "LOGIN_FAILURES",
+    "LOW_BALANCE",
     "ORPHANS",
     "QUARANTINED",
     "RECEIPTS",

@@ -19,9 +19,9 @@ from functools import lru_cache
 import msgspec
 
 from cooee.model.numberform import MAX_RAW, home_of, parse
-from cooee.model.numberplan import MAX_DIGITS, MIN_DIGITS, is_home, is_mobile, plan_of, split
+from cooee.model.numberjson import CHUNK, plain_records, plain_strings
+from cooee.model.numberplan import MAX_DIGITS, MIN_DIGITS, is_home, is_in, is_mobile, plan_of, split
 
-CHUNK = 65536
 # Sizes that keep each single sort below ~2 ms.
 _RUN = 8192
 _BUCKET = 8192
@@ -29,18 +29,12 @@ _SAMPLE = 64
 _SLICE = 4096
 _MAX_FOREIGN = 8
 _NEVER = "(?!)"
+_ANY_SHAPE = f"[1-9][0-9]{{{MIN_DIGITS - 1},{MAX_DIGITS - 1}}},"
 
 _WHITE = b" \t\r\n\v\f"
 _PUNCTUATION = b"-.()[]"
 _COMMAS = re.compile(rb",{2,}")
-# Possessive throughout: a chunk is valid or not, and no time goes into trying again.
-_PLAIN = re.compile(
-    rb"""[ \t\r\n]*+(?:"\+?[0-9]++"|[1-9][0-9]*+)[ \t\r\n]*+"""
-    rb"""(?:,[ \t\r\n]*+(?:"\+?[0-9]++"|[1-9][0-9]*+)[ \t\r\n]*+)*+"""
-)
 _INTEGERS = msgspec.json.Decoder(list[int])
-# A string may be cut off by the end of the window: what is in it is no structure all the same.
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -54,8 +48,10 @@ class Checked:
 
 
 @lru_cache(maxsize=64)
-def _scanner(home: str, plan: bool, foreign: tuple[int, ...]) -> re.Pattern[bytes]:
+def _scanner(home: str, plan: bool, foreign: tuple[int, ...], anywhere: bool = False) -> re.Pattern[bytes]:
     """The expression that cuts `token,token,` into stretches.
+
+    With `anywhere`, which goes without a plan, all of E.164 shape is at home.
 
     Groups: 1 numbers at home, 2 local form of mobiles at home, 3 numbers of the calling codes `foreign`, 4 wrong
     numbers of any of these codes, 5 one token of any other kind.
@@ -75,6 +71,7 @@ def _scanner(home: str, plan: bool, foreign: tuple[int, ...]) -> re.Pattern[byte
     # Where the plan's mobiles need not have E.164 shape (Niue's are shorter), all must be seen to have it.
     loose = not plan_of(country.calling_code).shaped or not all(plan_of(code).shaped for code in foreign)
     shape = rf"(?=\+?[0-9]{{{MIN_DIGITS},{MAX_DIGITS}}},)" if plan and loose else ""
+    own_code = str(own.calling_code)
     home_body = body(own.calling_code)
     at_home = own.mobile_inside(country.country) if plan else inside + home_body
     zero = _NEVER
@@ -86,13 +83,15 @@ def _scanner(home: str, plan: bool, foreign: tuple[int, ...]) -> re.Pattern[byte
             zero = f"(?!{country.idd})" + zero
     abroad = [f"{own.calling_code}(?={home_body})(?!{inside}){home_body}"] if inside else []
     abroad += [f"{code}{body(code)}" for code in foreign if code != own.calling_code]
+    if anywhere:
+        plus, own_code, at_home, abroad = rf"(?:\+|{local_digits})", "", _ANY_SHAPE, []
     wrong = _NEVER
     if plan:
         codes = {own.calling_code, *foreign}
         wrong = "|".join(rf"(?:\+|{local_digits}){code}(?!{plan_of(code).body})[0-9]*+," for code in codes)
     return re.compile(
         (
-            f"((?:{shape}{plus}{own.calling_code}{at_home})++)"
+            f"((?:{shape}{plus}{own_code}{at_home})++)"
             f"|((?:{zero})++)"
             f"|((?:{shape}{plus}(?:{'|'.join(abroad) or _NEVER}))++)"
             f"|((?:{wrong})++)"
@@ -118,16 +117,23 @@ class NumberCheck:
     """Takes a list of recipients in pieces and tells what is left of it.
 
     Each number is judged in this order: shape and, with `plan`, the numbering plan (else invalid); inside the
-    ISO country `home`, unless `international` is allowed (else international); seen before (else duplicate).
+    ISO country `home`, unless `international` is allowed, and inside one of `countries`, unless there is none
+    (else international); seen before (else duplicate).
     Not to be used from two threads at a time. ValueError for an unknown country.
     """
 
-    def __init__(self, home: str, *, international: bool, plan: bool = True) -> None:
+    def __init__(
+        self, home: str, *, international: bool, plan: bool = True, countries: tuple[str, ...] = ()
+    ) -> None:
         self._home = home_of(home).country
         self._international_allowed = international
+        self._countries = countries
+        # Whether a number of group 1 or 3 of the expression needs no look at its country.
+        self._settled = {1: not countries or self._home in countries, 3: not countries}
         self._plan = plan
         self._foreign: tuple[int, ...] = ()
-        self._scan = _scanner(self._home, plan, ())
+        self._anywhere = international and not plan and not countries
+        self._scan = _scanner(self._home, plan, (), self._anywhere)
         self._trunk = b",%d" % home_of(home).calling_code
         self._runs: list[array[int]] = []
         self._pending: list[int] = []
@@ -162,14 +168,30 @@ class NumberCheck:
             if pieces:
                 self._add_text(",".join(pieces))
 
+    def add_canonical(self, numbers: Sequence[int]) -> None:
+        """Numbers that were read before: bare digits might be taken for a local form, these are none."""
+        for start in range(0, len(numbers), _SLICE):
+            self._scan_tokens(f"+{',+'.join(map(str, numbers[start : start + _SLICE]))},".encode())
+
     def add_json_strings(self, chunk: bytes) -> bool:
         """A piece of the inside of a JSON array, if it holds only plain digits, as strings (also with `+`) or
         as numbers: `"61400123456", 61400123999`. Returns False, and adds nothing, where there is anything else:
         decode it and use `add`.
         """
-        if _PLAIN.fullmatch(chunk) is None:
+        tokens = plain_strings(chunk)
+        if tokens is None:
             return False
-        self._scan_tokens(chunk.translate(None, b'" \t\r\n') + b",")
+        self._scan_tokens(tokens + b",")
+        return True
+
+    def add_json_records(self, chunk: bytes) -> bool:
+        """The same for a piece of an array of objects that have nothing but plain digits as their `Number`, also
+        several with commas between: `{"Number":"61400123456,61400123999"},{"Number":61400123888}`.
+        """
+        tokens = plain_records(chunk) if len(chunk) <= CHUNK else None
+        if tokens is None:
+            return False
+        self._scan_tokens(tokens + b",")
         return True
 
     def result(self) -> Checked:
@@ -199,14 +221,16 @@ class NumberCheck:
     def _scan_from(self, text: bytes, position: int) -> int:
         """Goes through `text` until its end, or until another calling code has joined the expression."""
         good: list[bytes] = []
+        judged: list[bytes] = []
         for found in self._scan.finditer(text, position):
             group = found.lastindex
             stretch = found[0]
             position = found.end()
             if group == 1 or (group == 3 and self._international_allowed):
-                good.append(stretch)
+                (good if self._settled[group] else judged).append(stretch)
             elif group == 2:
-                good.append((b"," + stretch).replace(b",0", self._trunk)[1:])
+                stretch = (b"," + stretch).replace(b",0", self._trunk)[1:]
+                (good if self._settled[1] else judged).append(stretch)
             elif group == 3:
                 self._abroad += stretch.count(b",")
             elif group == 4:
@@ -214,8 +238,12 @@ class NumberCheck:
             elif self._single(stretch[:-1]):
                 break
         if good:
-            joined = b"".join(good)
-            self._keep(_INTEGERS.decode(b"[" + joined.translate(None, b"+")[:-1] + b"]"))
+            self._keep(_integers(good))
+        if judged:
+            numbers = _integers(judged)
+            reached = [number for number in numbers if is_in(number, self._countries)]
+            self._abroad += len(numbers) - len(reached)
+            self._keep(reached)
         return position
 
     def _single(self, token: bytes) -> bool:
@@ -226,13 +254,15 @@ class NumberCheck:
         if number is None or (self._plan and not is_mobile(number)):
             self._invalid += 1
             return False
-        if is_home(number, self._home):
-            self._pending.append(number)
-            return False
-        if self._international_allowed:
+        at_home = is_home(number, self._home)
+        if (at_home or self._international_allowed) and (
+            self._settled[1 if at_home else 3] or is_in(number, self._countries)
+        ):
             self._pending.append(number)
         else:
             self._abroad += 1
+        if at_home or self._anywhere:
+            return False
         parts = split(number)
         if parts is None or len(self._foreign) == _MAX_FOREIGN or parts[0].calling_code in self._foreign:
             return False
@@ -277,6 +307,10 @@ class NumberCheck:
         return merged
 
 
+def _integers(stretches: list[bytes]) -> list[int]:
+    return _INTEGERS.decode(b"[" + b"".join(stretches).translate(None, b"+")[:-1] + b"]")
+
+
 def _windows(text: str) -> Iterator[str]:
     """A long text cut at commas into pieces of about CHUNK characters."""
     start = 0
@@ -286,60 +320,3 @@ def _windows(text: str) -> Iterator[str]:
             end = len(text)
         yield text[start:end]
         start = end + 1
-
-
-def split_json_array(raw: bytes | memoryview, size: int = CHUNK) -> Iterator[bytes]:
-    """The inside of a JSON array, given as valid JSON text, in chunks of whole elements.
-
-    Chunks are about `size` octets, more only where one element is; the commas between chunks are left out, and
-    so is one behind the last element (wire contract §1). Only commas between elements count: neither those in
-    strings nor those in nested values. ValueError when the text is no array.
-    """
-    view = memoryview(raw).cast("B")
-    start, end = 0, len(view)
-    while start < end and view[start] in b" \t\r\n":
-        start += 1
-    while end > start and view[end - 1] in b" \t\r\n":
-        end -= 1
-    if end - start < 2 or view[start] != 0x5B or view[end - 1] != 0x5D:
-        raise ValueError("no JSON array")
-    start, end = start + 1, end - 1
-    reach = size
-    while start < end:
-        window = bytes(view[start : start + reach])[: end - start]
-        if len(window) == end - start and len(window) <= size:
-            last = window.strip(b" \t\r\n").removesuffix(b",")
-            if last:
-                yield last
-            return
-        cut = _last_comma(window)
-        if cut < 0:
-            if len(window) == end - start:
-                yield window.strip(b" \t\r\n").removesuffix(b",")
-                return
-            reach *= 2
-            continue
-        if cut:
-            yield window[:cut]
-        start += cut + 1
-        reach = size
-
-
-def _last_comma(window: bytes) -> int:
-    """Where the last comma between elements stands in a text that begins with an element; -1 for none."""
-    if b"\\" not in window and b"[" not in window and b"{" not in window:
-        cut = window.rfind(b",")
-        # A comma behind an odd number of quotes is inside the string that the last of them opens.
-        while cut >= 0 and window.count(b'"', 0, cut) % 2:
-            cut = window.rfind(b",", 0, window.rfind(b'"', 0, cut))
-        return cut
-    depth, cut = 0, -1
-    for found in _STRUCTURE.finditer(window):
-        mark = found[0]
-        if mark == b"," and not depth:
-            cut = found.start()
-        elif mark in (b"[", b"{"):
-            depth += 1
-        elif mark in (b"]", b"}"):
-            depth -= 1
-    return cut

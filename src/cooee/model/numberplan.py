@@ -239,3 +239,35 @@ def is_home(msisdn: int, home: str) -> bool:
     if parts is None or parts[0].calling_code != country_calling_code(home):
         return False
     return _inside(home).match(parts[1]) is not None
+
+
+@cache
+def main_country(calling_code: int) -> re.Pattern[bytes]:
+    """Cuts `number,number,` of one calling code into stretches that the main one of its countries has (group 1),
+    and single numbers that it has not."""
+    plan = plan_of(calling_code)
+    first = plan._rules[0]
+    # What can be a mobile there is the most frequent by far, and told apart sooner.
+    own = f"(?:{first.mobile}|{first.here}[0-9]*+,)" if first.implied else f"{first.here}[0-9]*+,"
+    return re.compile(f"((?:{calling_code}{own})++)|([^,]*+,)".encode())
+
+
+@lru_cache(maxsize=512)
+def _reached(calling_code: int, countries: tuple[str, ...]) -> bool | tuple[re.Pattern[bytes], ...]:
+    """Whether all or none of a calling code's countries are among these; else how to find those that are."""
+    regions = plan_of(calling_code).regions
+    listed = [region for region in regions if region in countries]
+    if len(listed) in (0, len(regions)):
+        return bool(listed)
+    return tuple(_inside(region) for region in listed)
+
+
+def is_in(msisdn: int, countries: tuple[str, ...]) -> bool:
+    """True when a number is inside one of the ISO `countries` (in capitals), as `is_home` has it for one."""
+    parts = split(msisdn)
+    if parts is None:
+        return False
+    found = _reached(parts[0].calling_code, countries)
+    if isinstance(found, bool):
+        return found
+    return any(pattern.match(parts[1]) is not None for pattern in found)

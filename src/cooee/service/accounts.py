@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Unpack
 
 from cooee.model.account import Account, AccountState
-from cooee.model.clock import Clock, zone
+from cooee.model.clock import Clock
 from cooee.model.errors import CREDITS_INVALID, CREDITS_NOT_ALLOWED, SUSPENDED, ApiError, ConfigError
-from cooee.model.msisdn import country_calling_code
 from cooee.service.logins import Logins
+from cooee.service.settings import MAX_CREDITS, NEW, AccountSettings, apply
 from cooee.store import accounts as rows
 from cooee.store import campaigns as campaign_rows
 from cooee.store.database import Database, Row, Tx
@@ -22,8 +23,6 @@ from cooee.store.ids import Ids
 
 MAX_NAME = 64
 PASSWORD_LENGTH = (8, 128)
-MAX_CREDITS = 2**53 - 1
-"""A balance stays a number that every JSON reader keeps exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,16 @@ class LedgerLine:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """An account as a person is shown it; `ledger` holds the newest lines first."""
+    """An account as a person is shown it; `ledger` holds the newest lines first.
+
+    `spent` are the credits of the local day that the daily cap counts.
+    """
 
     account: Account
     credits: int
     parent: str | None
     suspended_at: int | None
+    spent: int
     ledger: Sequence[LedgerLine]
 
 
@@ -92,15 +95,6 @@ def check_password(password: str) -> str:
     return password
 
 
-def check_country(country: str) -> str:
-    """The ISO code in capitals; ConfigError when there is no such country."""
-    try:
-        country_calling_code(country)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    return country.upper()
-
-
 class Accounts:
     """The use cases around accounts."""
 
@@ -123,19 +117,12 @@ class Accounts:
         password: str,
         *,
         credits: int = 0,
-        zone: str = "Australia/Sydney",
-        country: str = "AU",
         parent: str | None = None,
-        allow_unicode: bool = True,
-        allow_long: bool = True,
-        allow_international: bool = False,
-        may_add_credits: bool = False,
-        times_utc: bool = False,
+        **settings: Unpack[AccountSettings],
     ) -> Account:
         """Makes an account; `credits` are its opening balance. ConfigError says what cannot be."""
         check_name(name)
-        _check_zone(zone)
-        country = check_country(country)
+        made = apply(NEW, settings)
         if not 0 <= credits <= MAX_CREDITS:
             raise ConfigError(f"opening credits {credits}: take a whole number from 0")
         password_hash = await self._logins.hash(check_password(password))
@@ -143,71 +130,29 @@ class Accounts:
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> Account:
-            added = await tx.run(
-                "add_account",
-                id=account_id,
-                name=name,
-                password_hash=password_hash,
-                parent_id=await _parent_id(tx, parent),
-                zone=zone,
-                country=country,
-                allow_unicode=int(allow_unicode),
-                allow_long=int(allow_long),
-                allow_international=int(allow_international),
-                may_add_credits=int(may_add_credits),
-                times_utc=int(times_utc),
-                created_at=now,
-            )
-            if not added:
+            parent_id = await _parent_id(tx, parent)
+            new = replace(made, id=account_id, name=name, password_hash=password_hash, parent_id=parent_id)
+            if not await rows.insert(tx, new, now):
                 raise ConfigError(f"there is an account '{name}' already")
             if credits:
                 await rows.give(tx, account_id, credits, kind="opening", at=now, reason="opening balance")
-            return await _named(tx, name)
+            return await named(tx, name)
 
         account = await self._database.write(operation)
         self._logins.forget(name)
         return account
 
-    async def set(
-        self,
-        name: str,
-        *,
-        zone: str | None = None,
-        country: str | None = None,
-        parent: str | None = None,
-        allow_unicode: bool | None = None,
-        allow_long: bool | None = None,
-        allow_international: bool | None = None,
-        may_add_credits: bool | None = None,
-        times_utc: bool | None = None,
-    ) -> Account:
-        """Changes what is not None; an empty `parent` takes the parent away. ConfigError says what cannot be."""
-        if zone is not None:
-            _check_zone(zone)
-        if country is not None:
-            country = check_country(country)
+    async def set(self, name: str, *, parent: str | None = None, **settings: Unpack[AccountSettings]) -> Account:
+        """Changes what is given; an empty `parent` takes the parent away. ConfigError says what cannot be."""
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> Account:
-            old = await _named(tx, name)
+            # Whoever changes other settings at this moment waits, or is seen.
+            await tx.many_all("lock_accounts", [((await named(tx, name)).id,)])
+            old = await named(tx, name)
             parent_id = old.parent_id if parent is None else await _parent_id(tx, parent or None, old.id)
-
-            def flag(new: bool | None, kept: bool) -> int:
-                return int(kept if new is None else new)
-
-            await tx.run(
-                "set_account",
-                id=old.id,
-                zone=zone or old.zone_name,
-                country=country or old.country,
-                allow_unicode=flag(allow_unicode, old.allow_unicode),
-                allow_long=flag(allow_long, old.allow_long),
-                allow_international=flag(allow_international, old.allow_international),
-                may_add_credits=flag(may_add_credits, old.may_add_credits),
-                times_utc=flag(times_utc, old.times_utc),
-                parent_id=parent_id,
-            )
-            new = await _named(tx, name)
+            await rows.write_settings(tx, replace(apply(old, settings), parent_id=parent_id))
+            new = await named(tx, name)
             if new.send_window != old.send_window:
                 await campaign_rows.window_changed(tx, new.id, now)
             return new
@@ -215,6 +160,13 @@ class Accounts:
         account = await self._database.write(operation)
         self._logins.forget(name)
         return account
+
+    def changed(self, name: str | None) -> None:
+        """Sender IDs or rates of the account, or of everybody (None), were changed by this process."""
+        if name is None:
+            self._logins.forget_all()
+        else:
+            self._logins.forget(name)
 
     async def list(self) -> builtins.list[AccountLine]:
         """Every account, by name."""
@@ -231,7 +183,7 @@ class Accounts:
         """The account of that name; ConfigError when there is none."""
 
         async def operation(tx: Tx) -> Account:
-            return await _named(tx, name)
+            return await named(tx, name)
 
         return await self._database.read(operation)
 
@@ -239,10 +191,18 @@ class Accounts:
         """An account with its balance and the newest `ledger` lines; ConfigError when there is none."""
 
         async def operation(tx: Tx) -> AccountView:
-            account = await _named(tx, name)
+            account = await named(tx, name)
             summary = await _summary(tx, account.id)
             lines = await tx.all("account_ledger", account_id=account.id, limit=ledger)
-            return AccountView(account, summary[0], summary[1], summary[2], [LedgerLine(*line) for line in lines])
+            today = account.day_starts(self._clock.now_ms()) <= summary[3]
+            return AccountView(
+                account,
+                credits=summary[0],
+                parent=summary[1],
+                suspended_at=summary[2],
+                spent=summary[4] if today else 0,
+                ledger=[LedgerLine(*line) for line in lines],
+            )
 
         return await self._database.read(operation)
 
@@ -251,7 +211,7 @@ class Accounts:
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> bool:
-            account = await _named(tx, name)
+            account = await named(tx, name)
             # Every claim and mark looks at the account's state: there is nothing else to write.
             changed = await tx.run("set_account_state", id=account.id, state=int(AccountState.SUSPENDED), at=now)
             return changed == 1
@@ -265,7 +225,7 @@ class Accounts:
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> bool:
-            account = await _named(tx, name)
+            account = await named(tx, name)
             summary = await _summary(tx, account.id)
             if not await tx.run("set_account_state", id=account.id, state=int(AccountState.ACTIVE), at=None):
                 return False
@@ -285,10 +245,11 @@ class Accounts:
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> int:
-            account = await _named(tx, name)
+            account = await named(tx, name)
             balance = await rows.give(tx, account.id, amount, kind="adjustment", at=now, reason=reason.strip())
             if balance is None:
-                raise ConfigError(f"account '{name}' has fewer than {-amount} credits")
+                limit = f", and may not go below -{account.credit_limit}" if account.credit_limit else ""
+                raise ConfigError(f"account '{name}' has fewer than {-amount} credits{limit}")
             if balance > MAX_CREDITS:
                 raise ConfigError(f"account '{name}' would have more than {MAX_CREDITS} credits")
             return balance
@@ -300,7 +261,7 @@ class Accounts:
         password_hash = await self._logins.hash(check_password(password))
 
         async def operation(tx: Tx) -> None:
-            account = await _named(tx, name)
+            account = await named(tx, name)
             await tx.run("set_password", id=account.id, password_hash=password_hash)
 
         await self._database.write(operation)
@@ -350,11 +311,8 @@ class Accounts:
         return await self._database.write(operation)
 
 
-def _check_zone(name: str) -> None:
-    zone(name)
-
-
-async def _named(tx: Tx, name: str) -> Account:
+async def named(tx: Tx, name: str) -> Account:
+    """The account of that name; ConfigError when there is none."""
     account = await rows.by_name(tx, name) if name.isprintable() else None
     if account is None:
         raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
@@ -372,7 +330,7 @@ async def _parent_id(tx: Tx, parent: str | None, child_id: int | None = None) ->
     """The parent's id; ConfigError where it is the child itself or below it, or is there not."""
     if parent is None:
         return None
-    found = await _named(tx, parent)
+    found = await named(tx, parent)
     above: Account | None = found
     while above is not None:
         if above.id == child_id:

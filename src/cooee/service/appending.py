@@ -8,9 +8,7 @@ sees, and then handed over.
 from __future__ import annotations
 
 import asyncio
-from array import array
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from cooee.model.clock import Clock
 from cooee.model.errors import StoreUnavailable
@@ -58,11 +56,11 @@ class Appending:
             made = await self._at_once.put(new)
             if isinstance(made, Created):
                 return made
-        known, rest = Compared(), new.numbers
+        known, rest = Compared(), new
         for attempt in range(TRIES):
             if attempt or not small:
                 known, rest = await self._compare(new, asked_at)
-            if len(rest) <= acceptance.SMALL:
+            if rest.messages <= acceptance.SMALL:
                 answer = await self._in_one(new, asked_at, known, rest)
             else:
                 answer = await self._in_pieces(new, asked_at, known, rest)
@@ -83,7 +81,7 @@ class Appending:
         return [made.get(id(new), Other.AGAIN) for new in items]
 
     async def _in_one(
-        self, new: NewCampaign, asked_at: int | None, known: Compared, rest: array[int]
+        self, new: NewCampaign, asked_at: int | None, known: Compared, rest: NewCampaign
     ) -> Created | Exception | Other:
         async def operation(tx: Tx) -> Created | Exception | Other:
             answer = await appends.append(tx, new, asked_at, known, rest, self._clock.now_ms())
@@ -97,9 +95,9 @@ class Appending:
         return await self._database.write(operation)
 
     async def _in_pieces(
-        self, new: NewCampaign, asked_at: int | None, known: Compared, rest: array[int]
+        self, new: NewCampaign, asked_at: int | None, known: Compared, rest: NewCampaign
     ) -> Created | Exception | Other:
-        staged = new if known.target is None else replace(new, numbers=rest)
+        staged = new if known.target is None else rest
         await self._stage(staged)
         answer = await self._database.write(
             lambda tx: appends.publish(tx, staged, asked_at, known, self._clock.now_ms())
@@ -108,14 +106,13 @@ class Appending:
             await acceptance.drop_whole(self._database, new.account_id, new.id)
         return answer
 
-    async def _compare(self, new: NewCampaign, asked_at: int | None) -> tuple[Compared, array[int]]:
+    async def _compare(self, new: NewCampaign, asked_at: int | None) -> tuple[Compared, NewCampaign]:
         """What is there already, and what is left of the list."""
         ids = await self._database.read(lambda tx: appends.candidates(tx, new, asked_at))
         if not ids:
-            return Compared(), new.numbers
+            return Compared(), new
         known = Compared(ids[0])
         wanted = await asyncio.to_thread(set, new.numbers)
         while rows := await self._database.read(lambda tx: appends.page(tx, new.account_id, ids[0], known.last)):
             await asyncio.to_thread(known.look, wanted, rows)
-        present = known.present
-        return known, await asyncio.to_thread(lambda: array("q", (n for n in new.numbers if n not in present)))
+        return known, await asyncio.to_thread(new.without, known.present)

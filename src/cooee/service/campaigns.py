@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from cooee.model.account import Account
-from cooee.model.campaign import BATCH_SIZE, STATUS_WORD, CampaignState
+from cooee.model.campaign import STATUS_WORD, CampaignState
 from cooee.model.clock import Clock
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
 from cooee.service.appending import Appending
+from cooee.service.pricing import Prices, priced
 from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.service.routing import Routes
 from cooee.store import acceptance, changes
@@ -143,27 +144,36 @@ class Campaigns:
         if self._routes.stale:
             await self._routes.refresh()
         wake_at = self._wake_at(account, request.due_at, now)
-        count = -(-len(request.recipients.numbers) // BATCH_SIZE)
-        small = len(request.recipients.numbers) <= acceptance.SMALL
         checked = request.recipients
+        segments = request.segmented.count
+        numbers, credits_each = checked.numbers, segments
+        prices: Prices = ()
+        if account.tariff is not None:
+            numbers, credits_each, prices = await priced(account.tariff, numbers, segments)
+        small = len(numbers) <= acceptance.SMALL
         new = NewCampaign(
             account_id=account.id,
             id=await self._ids.one("campaign"),
             originator=request.originator.text,
             body=request.message,
             encoding=request.segmented.encoding,
-            segments=request.segmented.count,
+            segments=segments,
             reference=request.reference,
             due_at=request.due_at,
             wake_at=wake_at,
-            numbers=checked.numbers,
-            credits_each=request.segmented.count,
-            carriers=self._routes.deal(count) if small and wake_at is None else None,
+            numbers=numbers,
+            credits_each=credits_each,
+            carriers=None,
             dropped=(checked.invalid, checked.duplicates, checked.international),
             key=request.idempotency_key,
             digest=request.body_digest,
+            prices=prices,
+            day=account.day_starts(now),
+            lists=request.lists,
         )
-        if count == 1 and new.carriers is not None:
+        if small and wake_at is None:
+            new.carriers = self._routes.deal(len(new.pieces))
+        if len(new.pieces) == 1 and new.carriers is not None:
             self._reserve(new)
         try:
             if new.reference is not None:
@@ -224,10 +234,10 @@ class Campaigns:
     async def _refuse_early(self, new: NewCampaign) -> None:
         """Says -202 before a million numbers are written; the charge itself decides later."""
 
-        async def balance(tx: Tx) -> Row | None:
-            return await tx.one("account_credits", id=new.account_id)
+        async def room(tx: Tx) -> Row | None:
+            return await tx.one("account_room", id=new.account_id, day=new.day)
 
-        row = await self._database.read(balance)
+        row = await self._database.read(room)
         if row is not None and row[0] < new.credits:
             raise ApiError(CREDITS_SHORT)
 
@@ -262,6 +272,7 @@ class Campaigns:
             segmented=request.segmented,
             originator=None if request.originator is None else request.originator.text,
             schedule=schedule,
+            day=account.day_starts(now),
         )
         return await self._change(
             campaign_id, lambda tx, at: changes.modify(tx, account.id, campaign_id, change, at)

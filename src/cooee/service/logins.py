@@ -128,6 +128,11 @@ class Logins:
         self._accounts.pop(name, None)
         self._reads.pop(name, None)
 
+    def forget_all(self) -> None:
+        """The same for every account."""
+        self._accounts.clear()
+        self._reads.clear()
+
     async def hash(self, password: str) -> str:
         """Hashes a new password on the thread that verifies them."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, hash_password, password)

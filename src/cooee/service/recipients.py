@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import select
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from cooee.model.account import Account
-from cooee.model.msisdn import Checked, NumberCheck, is_home, is_mobile, parse, split_json_array
+from cooee.model.msisdn import Checked, NumberCheck, is_home, is_in, is_mobile, parse, split_json_array
 from cooee.model.numbercheck import plain_home_mobile
 from cooee.model.originator import Originator
 from cooee.model.segments import Segmented
@@ -26,11 +28,12 @@ T = TypeVar("T")
 LARGE = 256 * 1024
 """Octets of JSON from which on work is done beside the event loop."""
 CHUNK = 32 * 1024
+AT_ONCE = 500
+"""Numbers of a stored list up to which they are checked on the event loop (about 1 ms)."""
 PAUSE_S = 0.0002
 
 
-@dataclass(frozen=True, slots=True)
-class CreateCampaign:
+class CreateCampaign(msgspec.Struct, frozen=True):
     """A create request that passed every check but the credits. `due_at` is UTC ms, None for at once."""
 
     message: str
@@ -44,6 +47,8 @@ class CreateCampaign:
     """SHA-256 of the request's body, in hex; empty when there is no `idempotency_key` to guard."""
     asked_at: int | None = None
     """TimeScheduled as it was asked for, UTC ms, even if past: creates with one reference are told apart by it."""
+    lists: tuple[int, ...] = ()
+    """The stored lists whose numbers are among the recipients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +87,13 @@ class Recipients:
     async def prepare(self, account: Account) -> None:
         """To be awaited before `check`: compiling a country's numbering plan, once, is too long for the loop."""
         if account.country not in self._countries:
-            await self.aside(lambda: self.check(account, ("1",)))
+            await self.aside(lambda: (self.check(account, ("1",)), self.check_records(account, ())))
             self._countries.add(account.country)
 
     def check(self, account: Account, items: Sequence[object]) -> Checked:
         """What is left of decoded `items`: text, also with commas, or integers; anything else is invalid."""
         if len(items) == 1 and isinstance(items[0], str) and "," not in items[0]:
-            return _check_one(items[0], account.country, account.allow_international)
+            return _check_one(items[0], account)
         numbers = self._numbers(account)
         numbers.add(items)
         return numbers.result()
@@ -99,31 +104,103 @@ class Recipients:
         `decode` is for what is not plain digits, and may raise.
         """
         numbers = self._numbers(account)
-        if raw[0] != 0x5B:
-            numbers.add([decode(bytes(raw))])
-            return numbers.result()
+        _add_json(numbers, raw, decode)
+        return numbers.result()
+
+    async def check_with(
+        self,
+        account: Account,
+        given: Sequence[object] | memoryview,
+        decode: Decode,
+        pages: AsyncIterable[Sequence[int]],
+    ) -> Checked:
+        """The same for recipients `given` (decoded items, or JSON as `check_json` takes it) together with the
+        canonical numbers of stored lists, which come in pages."""
+        await self.prepare(account)
+        numbers = self._numbers(account)
+        if isinstance(given, memoryview):
+            await self.aside(lambda: _add_json(numbers, given, decode))
+        else:
+            numbers.add(given)
+        small = True
+        async for page in pages:
+            if len(page) <= AT_ONCE:
+                numbers.add_canonical(page)
+            else:
+                small = False
+                await self.aside(lambda page=page: numbers.add_canonical(page))  # type: ignore[misc]
+        small = small and not isinstance(given, memoryview)
+        return numbers.result() if small else await self.aside(numbers.result)
+
+    def check_records(self, account: Account, records: Sequence[object]) -> Checked:
+        """The numbers of any E.164 shape in decoded records of a stored list, `{"Number": "a,b"}` each.
+
+        What is no such record is one invalid number.
+        """
+        numbers = self._shaped(account)
+        numbers.add([_number_of(record) for record in records])
+        return numbers.result()
+
+    def check_records_json(self, account: Account, raw: memoryview, decode: Decode) -> Checked:
+        """The same for a large JSON array of them. To be run `aside`."""
+        numbers = self._shaped(account)
         for chunk in split_json_array(raw, CHUNK):
-            if not numbers.add_json_strings(chunk):
-                items = decode(b"[" + chunk + b"]")
-                if isinstance(items, list):
-                    numbers.add(items)
+            if not numbers.add_json_records(chunk):
+                records = decode(b"[" + chunk + b"]")
+                if isinstance(records, list):
+                    numbers.add([_number_of(record) for record in records])
             _give_way()
         return numbers.result()
 
     @staticmethod
     def _numbers(account: Account) -> NumberCheck:
-        return NumberCheck(account.country, international=account.allow_international)
+        return NumberCheck(
+            account.country,
+            international=account.allow_international,
+            plan=not account.shape_only,
+            countries=account.countries,
+        )
+
+    @staticmethod
+    def _shaped(account: Account) -> NumberCheck:
+        return NumberCheck(account.country, international=True, plan=False)
 
 
-def _check_one(text: str, home: str, international: bool) -> Checked:
+def _add_json(numbers: NumberCheck, raw: memoryview, decode: Decode) -> None:
+    if raw[0] != 0x5B:
+        numbers.add([decode(bytes(raw))])
+        return
+    for chunk in split_json_array(raw, CHUNK):
+        if not numbers.add_json_strings(chunk):
+            items = decode(b"[" + chunk + b"]")
+            if isinstance(items, list):
+                numbers.add(items)
+        _give_way()
+
+
+def _number_of(record: object) -> object:
+    found = None
+    if isinstance(record, dict):
+        for name, value in record.items():
+            if len(name) == 6 and name.lower() == "number":
+                found = value
+    return found
+
+
+def _check_one(text: str, account: Account) -> Checked:
     """The commonest list has one number; it needs no list's machinery."""
+    home, countries = account.country, account.countries
     number = plain_home_mobile(text, home)
-    if number is not None:
+    if number is not None and (not countries or home in countries):
         return Checked(array("q", (number,)), 0, 0, 0)
-    number = parse(text, home)
-    if number is None or not is_mobile(number):
+    if number is None:
+        number = parse(text, home)
+    if number is None or not (account.shape_only or is_mobile(number)):
         return Checked(array("q"), 1, 0, 0)
-    if not international and not is_home(number, home):
+    at_home = is_home(number, home)
+    if not (at_home or account.allow_international) or not (
+        not countries or (at_home and home in countries) or is_in(number, countries)
+    ):
         return Checked(array("q"), 0, 0, 1)
     return Checked(array("q", (number,)), 0, 0, 0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 from cooee.model.account import Account
+from cooee.model.codetable import Source
 from cooee.model.message import MessageState
 from cooee.store import reports as rows
 from cooee.store.database import Database, Row, Tx
@@ -52,6 +53,22 @@ class Reports:
             if last:
                 return
             after = page[-1][0]
+
+    async def failures(self, account_id: int, campaign_id: int) -> list[rows.Failures]:
+        """Why messages of a campaign failed, the commonest first; read by pages."""
+        counts: dict[tuple[int, Source], int] = {}
+        after: int | None = -1
+        while after is not None:
+
+            async def following(tx: Tx, after: int = after) -> tuple[list[rows.Failures], int | None]:
+                return await rows.failure_page(tx, account_id, campaign_id, after)
+
+            page, after = await self._database.read(following)
+            for each in page:
+                key = (each.code, each.source)
+                counts[key] = counts.get(key, 0) + each.count
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1].value))
+        return [rows.Failures(code, source, count) for (code, source), count in ordered]
 
 
 def _final(page: Sequence[Row]) -> list[Row]:

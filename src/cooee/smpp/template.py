@@ -22,6 +22,9 @@ MAX_SHORT_MESSAGE = 254
 _LENGTH = Struct(">I")
 _TLV = Struct(">HH")
 _SEQUENCE_AT = 12
+_SUBMIT_SM = int(CommandId.SUBMIT_SM)
+MAX_DIGITS = 15
+"""Digits of an MSISDN at most (E.164 §6.1)."""
 
 
 class _Block:
@@ -87,7 +90,7 @@ class SubmitTemplate:
     gets. ValueError for a value that its field cannot hold.
     """
 
-    __slots__ = ("_after", "_before", "_blocks", "_destination_at", "_payloads", "_tlvs", "parts")
+    __slots__ = ("_after", "_before", "_blocks", "_destination_at", "_tails", "_tlvs", "parts")
 
     def __init__(
         self,
@@ -110,7 +113,6 @@ class SubmitTemplate:
         if not parts:
             raise ValueError("a message has at least one part")
         self.parts = len(parts)
-        self._payloads = [bytes(part) for part in parts]
         self._tlvs = bytes(tlvs)
         self._before, self._after = _envelope(
             service_type, source_ton, source_npi, source, dest_ton, dest_npi, ESM_UDHI if udh else 0, protocol_id,
@@ -118,7 +120,11 @@ class SubmitTemplate:
         )  # fmt: skip
         self._destination_at = HEADER_LENGTH + len(self._before)
         self._blocks: dict[int, _Block] = {}
-        self._block(11)  # what does not fit is found here, not when the first slice goes out
+        self._tails = [self._tail(part) for part in parts]
+        # What does not fit is found here, not when the first slice goes out.
+        longest = self._destination_at + MAX_DIGITS + max(map(len, self._tails))
+        if longest > MAX_PDU:
+            raise ValueError(f"a submit_sm of {longest} octets is over the limit of {MAX_PDU}")
 
     def encode(self, first_sequence: int, destinations: Sequence[int]) -> bytes:
         """All parts of all destinations (MSISDNs), message after message.
@@ -160,8 +166,12 @@ class SubmitTemplate:
         return bytes(out)
 
     def _one(self, first_sequence: int, destination: int) -> bytes:
-        """A single message: strided assignments would cost more than they save."""
-        digits = str(destination).encode()
+        """A single message: strided assignments, and a block, would cost more than they save."""
+        digits = b"%d" % destination
+        if self.parts == 1:
+            tail = self._tails[0]
+            total = self._destination_at + len(digits) + len(tail)
+            return HEADER.pack(total, _SUBMIT_SM, 0, first_sequence) + self._before + digits + tail
         block = self._block(len(digits))
         out = bytearray(block.octets)
         for part, at in enumerate(block.sequences_at):
@@ -189,20 +199,22 @@ class SubmitTemplate:
     def _block(self, length: int) -> _Block:
         block = self._blocks.get(length)
         if block is None:
-            block = _Block([self._pdu(length, part) for part in self._payloads], self._destination_at)
-            self._blocks[length] = block
+            digits = b"0" * length
+            pdus = []
+            for tail in self._tails:
+                total = self._destination_at + length + len(tail)
+                pdus.append(HEADER.pack(total, _SUBMIT_SM, 0, 0) + self._before + digits + tail)
+            block = self._blocks[length] = _Block(pdus, self._destination_at)
         return block
 
-    def _pdu(self, digits: int, payload: bytes) -> bytes:
-        if len(payload) > MAX_SHORT_MESSAGE:
-            text = b"\0" + _TLV.pack(Tag.MESSAGE_PAYLOAD, len(payload)) + payload
+    def _tail(self, payload: bytes) -> bytes:
+        """What follows the destination's digits in the submit_sm of one part."""
+        size = len(payload)
+        if size > MAX_SHORT_MESSAGE:
+            text = b"\0" + _TLV.pack(Tag.MESSAGE_PAYLOAD, size) + payload
         else:
-            text = bytes((len(payload),)) + payload
-        body = b"".join((self._before, b"0" * digits, b"\0", self._after, text, self._tlvs))
-        total = HEADER_LENGTH + len(body)
-        if total > MAX_PDU:
-            raise ValueError(f"a submit_sm of {total} octets is over the limit of {MAX_PDU}")
-        return HEADER.pack(total, CommandId.SUBMIT_SM, 0, 0) + body
+            text = bytes((size,)) + payload
+        return b"\0" + self._after + text + self._tlvs
 
 
 def _digit_count(destination: int) -> int:

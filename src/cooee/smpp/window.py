@@ -140,6 +140,12 @@ class Window:
         submission._first = self.next_sequence(total)
         submission._open = total
         self._live[submission] = None
+        if total == 1 and not self._queue and len(self.waiting) < self._size:
+            # A single message is the commonest submission of all.
+            self.waiting[submission._first] = submission
+            submission._sent = 1
+            submission._deadline = now + self._timeout
+            return submission._encode(0, 1)
         self._queue.append(submission)
         return self.pump(now)
 

@@ -7,13 +7,13 @@ behind when its node dies is never seen, was never charged, and is swept away.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence, Set
 
 import msgspec
 
 from cooee.model.campaign import BATCH_SIZE, BatchState, CampaignState
 from cooee.model.errors import BAD_FIELD, CREDITS_SHORT, SUSPENDED, ApiError, StoreUnavailable
+from cooee.store.accounts import charge
 from cooee.store.claims import opted_out
 from cooee.store.database import Database, Lane, Row, Tx
 
@@ -24,8 +24,7 @@ PIECE = 100
 KEY_KEPT_MS = 24 * 3600 * 1000
 
 
-@dataclass(slots=True)
-class NewCampaign:
+class NewCampaign(msgspec.Struct):
     """A campaign that is complete but for its place in the database. Times are UTC ms."""
 
     account_id: int
@@ -39,7 +38,9 @@ class NewCampaign:
     wake_at: int | None
     """When to start; None: at once."""
     numbers: array[int]
+    """Sorted; where `prices` tells several, each of its stretches is."""
     credits_each: int
+    """What a recipient costs: segments times rate."""
     carriers: Sequence[int] | None
     """One for each batch, or None when there is no carrier yet."""
     owner: int | None = None
@@ -48,12 +49,46 @@ class NewCampaign:
     """Invalid, duplicate, international."""
     key: str | None = None
     digest: str = ""
-    pieces: list[bytes] = field(default_factory=list)
+    lists: tuple[int, ...] = ()
+    """The stored lists that it goes to, each once."""
+    prices: tuple[tuple[int, int], ...] = ()
+    """Where recipients cost more and less: (credits each, how many) of the stretches of `numbers`, in order."""
+    day: int = 0
+    """When the account's local day began, UTC ms: the daily cap counts by it."""
+    pieces: list[bytes] = msgspec.field(default_factory=list)
+    """The recipients of each batch."""
+    costs: list[int] = msgspec.field(default_factory=list)
+    """What each recipient of a batch costs, where there are `prices`."""
 
     def __post_init__(self) -> None:
+        if 0 < len(self.numbers) <= BATCH_SIZE and not self.prices:
+            self.pieces = [self.numbers.tobytes()]
+            return
         packed = memoryview(self.numbers).cast("B")
         step = BATCH_SIZE * 8
-        self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
+        if not self.prices:
+            self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
+            return
+        self.pieces, self.costs = [], []
+        end = 0
+        for each, count in self.prices:
+            start, end = end, end + count * 8
+            self.pieces += [bytes(packed[at : min(at + step, end)]) for at in range(start, end, step)]
+            self.costs += [each] * (len(self.pieces) - len(self.costs))
+
+    def without(self, present: Set[int]) -> NewCampaign:
+        """The same for those who are not `present`, each at the price that it has here."""
+        if not self.prices:
+            return msgspec.structs.replace(self, numbers=array("q", (n for n in self.numbers if n not in present)))
+        numbers: array[int] = array("q")
+        prices = []
+        end = 0
+        for each, count in self.prices:
+            start, end = end, end + count
+            left = array("q", (n for n in self.numbers[start:end] if n not in present))
+            numbers += left
+            prices.append((each, len(left)))
+        return msgspec.structs.replace(self, numbers=numbers, prices=tuple(prices))
 
     @property
     def concat_ref(self) -> int:
@@ -66,6 +101,8 @@ class NewCampaign:
 
     @property
     def credits(self) -> int:
+        if self.prices:
+            return sum(each * count for each, count in self.prices)
         return len(self.numbers) * self.credits_each
 
     @property
@@ -75,8 +112,7 @@ class NewCampaign:
         return CampaignState.STARTING if self.carriers is None else CampaignState.RUNNING
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """What create answers: recipients accepted, segments a message, credits taken."""
 
     campaign_id: int
@@ -108,9 +144,16 @@ def batch_rows(new: NewCampaign, turns: dict[int, int], first: int = 0, count: i
         state = BatchState.OUT if fresh else BatchState.READY if ready else BatchState.HELD
         size = len(new.pieces[no]) // 8
         yield (
-            new.account_id, new.id, no, carrier, turn, state, 1, size, new.credits_each, 0,
+            new.account_id, new.id, no, carrier, turn, state, 1, size,
+            new.costs[no] if new.prices else new.credits_each, 0,
             None, None, None, new.owner if fresh else None, size if fresh else 0, new.pieces[no],
         )  # fmt: skip
+
+
+def list_rows(new: NewCampaign, campaign_id: int | None = None) -> list[Row]:
+    """Rows of add_campaign_lists, for `new` itself or for the campaign that it was added to."""
+    target = new.id if campaign_id is None else campaign_id
+    return [(new.account_id, list_id, target) for list_id in new.lists]
 
 
 async def next_turns(tx: Tx, carriers: set[int]) -> dict[int, int]:
@@ -149,6 +192,7 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
         queued = [new for new in accepted if new.state is CampaignState.RUNNING and new.owner is None]
         turns = await next_turns(tx, {carrier for new in queued for carrier in new.carriers or ()})
         await tx.many("add_campaigns", [campaign_row(new, new.state, now) for new in accepted], now=now)
+        await tx.many("add_campaign_lists", [row for new in accepted for row in list_rows(new)])
         starts = dict(turns)
         rows: list[Row] = []
         for new in accepted:
@@ -205,22 +249,26 @@ async def _charge(
 
     for account_id in sorted(groups):
         group = groups[account_id]
-        row = await tx.one("charge", id=account_id, amount=sum(new.credits for new in group), count=len(group))
-        if row is not None:
-            for no, new in enumerate(group, int(row[0]) + 1):
+        amount, day = sum(new.credits for new in group), group[-1].day
+        first = await charge(tx, account_id, amount, day=day, count=len(group))
+        if first is not None:
+            for no, new in enumerate(group, first):
                 book(new, no)
             continue
+        if len(group) == 1:
+            answers[group[0].id] = await why_not_charged(tx, account_id)
+            continue
         for new in group:
-            row = await tx.one("charge", id=account_id, amount=new.credits, count=1)
-            if row is not None:
-                book(new, int(row[0]) + 1)
+            first = await charge(tx, account_id, new.credits, day=day)
+            if first is not None:
+                book(new, first)
             else:
                 answers[new.id] = await why_not_charged(tx, account_id)
     return accepted, ledger
 
 
 async def why_not_charged(tx: Tx, account_id: int) -> ApiError:
-    """Suspended in the meantime, or short of credits."""
+    """Suspended in the meantime, or short of credits or of what is left of the day's."""
     account = await tx.one("account_by_id", id=account_id)
     return ApiError(SUSPENDED if account is not None and account[4] != 1 else CREDITS_SHORT)
 
@@ -278,8 +326,8 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
         known = await reserve_key(tx, new, now)
         if known is not None:
             return known
-    row = await tx.one("charge", id=new.account_id, amount=new.credits, count=1)
-    if row is None:
+    no = await charge(tx, new.account_id, new.credits, day=new.day)
+    if no is None:
         if new.key is not None:
             await tx.run("drop_key", account_id=new.account_id, key=new.key)
         return await why_not_charged(tx, new.account_id)
@@ -295,9 +343,8 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
     if not published:
         # Its acceptance took so long that it was swept away as a leftover.
         raise StoreUnavailable("the campaign was not accepted in time")
-    await tx.many(
-        "add_ledger", [(new.account_id, int(row[0]) + 1, -new.credits, "charge", new.id, "campaign")], at=now
-    )
+    await tx.many("add_campaign_lists", list_rows(new))
+    await tx.many("add_ledger", [(new.account_id, no, -new.credits, "charge", new.id, "campaign")], at=now)
     created = Created(new.id, new.messages, new.segments, new.credits)
     if new.key is not None:
         await keep_answer(tx, new, created)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import StoreUnavailable
@@ -20,10 +22,12 @@ from cooee.store.acceptance import (
     NewCampaign,
     batch_rows,
     keep_answer,
+    list_rows,
     publish_large,
     reserve_key,
     why_not_charged,
 )
+from cooee.store.accounts import charge
 from cooee.store.changes import is_unstarted
 from cooee.store.database import Row, Tx
 
@@ -84,11 +88,11 @@ async def page(tx: Tx, account_id: int, campaign_id: int, after: int) -> Sequenc
 
 
 async def append(
-    tx: Tx, new: NewCampaign, asked_at: int | None, known: Compared, rest: array[int], now: int
+    tx: Tx, new: NewCampaign, asked_at: int | None, known: Compared, rest: NewCampaign, now: int
 ) -> Created | Exception | Other:
     """Adds what is not there yet to the newest campaign that fits.
 
-    `rest` are the numbers of `new` that `known` does not hold; few enough for one transaction.
+    `rest` is `new` without the numbers that `known` holds; few enough for one transaction.
     """
     found = await _lock_target(tx, new, asked_at, now)
     if not isinstance(found, int):
@@ -99,10 +103,8 @@ async def append(
     if len(rows) == PAGE:
         return Other.AGAIN
     behind = Compared(found, known.last)
-    behind.look(set(rest), rows)
-    part = replace(
-        new, numbers=array("q", (n for n in rest if n not in behind.present)), carriers=None, owner=None
-    )
+    behind.look(set(rest.numbers), rows)
+    part = msgspec.structs.replace(rest.without(behind.present), carriers=None, owner=None)
     refused = await _charge(tx, part, found, now)
     if refused is not None:
         return refused
@@ -175,13 +177,13 @@ async def _charge(tx: Tx, part: NewCampaign, target: int, now: int) -> Exception
     """Takes the credits and adds to the campaign's sums; nothing to do where nobody is left to be added."""
     if not part.messages:
         return None
-    row = await tx.one("charge", id=part.account_id, amount=part.credits, count=1)
-    if row is None:
+    no = await charge(tx, part.account_id, part.credits, day=part.day)
+    if no is None:
         await _forget_key(tx, part)
         return await why_not_charged(tx, part.account_id)
     await tx.many(
         "add_ledger",
-        [(part.account_id, int(row[0]) + 1, -part.credits, "charge", target, "recipients added")],
+        [(part.account_id, no, -part.credits, "charge", target, "recipients added")],
         at=now,
     )
     invalid, duplicate, international = part.dropped
@@ -200,6 +202,8 @@ async def _charge(tx: Tx, part: NewCampaign, target: int, now: int) -> Exception
 
 
 async def _answer(tx: Tx, part: NewCampaign, target: int) -> Created:
+    # Also when nobody is left to be added: then those of the list are among its recipients already.
+    await tx.many("add_campaign_lists", list_rows(part, target))
     created = Created(target, part.messages, part.segments, part.credits)
     if part.key is not None:
         await keep_answer(tx, part, created)

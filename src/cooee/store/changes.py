@@ -33,6 +33,8 @@ class Change:
     segmented: Segmented | None = None
     originator: str | None = None
     schedule: Schedule | None = None
+    day: int = 0
+    """When the account's local day began, UTC ms: the daily cap counts by it."""
 
 
 def is_unstarted(state: CampaignState, started_at: int | None) -> bool:
@@ -56,11 +58,13 @@ async def modify(tx: Tx, account_id: int, campaign_id: int, change: Change, now:
     total = credits
     if change.message is not None and change.segmented is not None:
         body, encoding = change.message, change.segmented.encoding
-        if change.segmented.count != segments:
-            segments = change.segmented.count
-            total = messages * segments
-            await _settle(tx, account_id, campaign_id, total - credits, now)
-            await tx.run("change_price", account_id=account_id, id=campaign_id, credits_each=segments)
+        count = change.segmented.count
+        if count != segments:
+            # Each recipient keeps the rate that it was charged at: that is in the batch, times the segments.
+            total = credits // segments * count
+            await _settle(tx, account_id, campaign_id, total - credits, change.day, now)
+            await tx.run("change_price", account_id=account_id, id=campaign_id, before=segments, after=count)
+            segments = count
     if change.schedule is not None:
         due_at, wake_at = change.schedule.due_at, change.schedule.wake_at
         if state is CampaignState.SCHEDULED and wake_at is None:
@@ -81,14 +85,12 @@ async def modify(tx: Tx, account_id: int, campaign_id: int, change: Change, now:
     return Created(campaign_id, messages, segments, total)
 
 
-async def _settle(tx: Tx, account_id: int, campaign_id: int, more: int, now: int) -> None:
+async def _settle(tx: Tx, account_id: int, campaign_id: int, more: int, day: int, now: int) -> None:
     """Takes `more` credits, or gives them back where it is negative."""
     if more < 0:
         await accounts.refund(tx, [(account_id, campaign_id, -more, "campaign modified")], now)
         return
-    row = await tx.one("charge", id=account_id, amount=more, count=1)
-    if row is None:
+    no = await accounts.charge(tx, account_id, more, day=day)
+    if no is None:
         raise await why_not_charged(tx, account_id)
-    await tx.many(
-        "add_ledger", [(account_id, int(row[0]) + 1, -more, "charge", campaign_id, "campaign modified")], at=now
-    )
+    await tx.many("add_ledger", [(account_id, no, -more, "charge", campaign_id, "campaign modified")], at=now)

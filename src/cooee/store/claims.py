@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from cooee.store.database import Tx
 
@@ -12,8 +13,7 @@ Key = tuple[int, int, int]
 """account_id, campaign_id, batch number."""
 
 
-@dataclass(slots=True)
-class Claimed:
+class Claimed(msgspec.Struct):
     """A batch that is ours now, marked up to `marked`."""
 
     key: Key

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+import msgspec
+
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import Window
 from cooee.model.message import FLAG_UNCERTAIN, GAVE_UP, MessageState
@@ -35,8 +37,7 @@ class Refused:
     delay_ms: int
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct):
     """One batch's part in a trip. `rows` and `refs` are ready for `record` and `add_refs`."""
 
     key: Key
@@ -52,9 +53,9 @@ class Step:
     recorded: int
     in_flight: bool
     """Something of it is still unanswered after this trip's answers."""
-    rows: list[Row] = field(default_factory=list)
-    refs: list[Ref] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
+    rows: list[Row] = msgspec.field(default_factory=list)
+    refs: list[Ref] = msgspec.field(default_factory=list)
+    refused: list[Refused] = msgspec.field(default_factory=list)
     retry_no: int = 0
     """The number of the retry batch, should there be one."""
     numbers: Sequence[int] = ()

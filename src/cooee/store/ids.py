@@ -10,7 +10,7 @@ BLOCK = 1000
 
 
 class Ids:
-    """Hands out ids of the counters `campaign`, `account`, `carrier`, `engine` and `batch`."""
+    """Hands out ids of the counters `campaign`, `account`, `carrier`, `engine`, `batch` and `list`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -63,7 +63,7 @@ def _compile(match: re.Match[str], body: str, engine: Engine) -> Query:
             picks = ", ".join(
                 f"{_SQLITE_COLUMN[kind].format(i)} AS {name}" for i, (name, kind) in enumerate(columns)
             )
-            text = text.replace("{rows}", f"(SELECT {picks} FROM json_each(:rows))")
+            text = text.replace("{rows}", f"(SELECT {picks} FROM jsonb_each(:rows))")
         if folded:
             text = f"SELECT json_group_array(json_array({match['json']})) FROM (\n{text}\n)"
         return Query(

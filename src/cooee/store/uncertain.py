@@ -75,16 +75,16 @@ async def decide(tx: Tx, policies: Policies, numbers: Sequence[int], now: int) -
     (their campaign was deleted, or their time is over), and one (account_id, campaign_id) of them.
     """
     due = await tx.all("uncertain_due", now=now)
-    again: dict[tuple[int, int, int, int], list[Row]] = {}
+    again: dict[tuple[int, int, int, int, int], list[Row]] = {}
     over: list[Row] = []
     for row in due:
-        account_id, campaign_id, destination, attempt, carrier_id, _, _, _, _, first_at, state = row[:11]
+        account_id, campaign_id, destination, attempt, carrier_id, _, _, _, credits, first_at, state = row[:11]
         policy = policies(carrier_id)
         too_old = Window(*row[11:]).open_between(first_at, now) >= policy.max_age_ms
         if state == CampaignState.DELETED or carrier_id is None or too_old:
             over.append((account_id, campaign_id, destination))
         else:
-            again.setdefault((account_id, campaign_id, attempt, carrier_id), []).append(row)
+            again.setdefault((account_id, campaign_id, attempt, carrier_id, credits), []).append(row)
     await tx.many("uncertain_fail", over, now=now)
     keys = [(row[0], row[1], row[2]) for rows in again.values() for row in rows]
     await tx.many("archive_attempts", keys, now=now)
@@ -92,12 +92,12 @@ async def decide(tx: Tx, policies: Policies, numbers: Sequence[int], now: int) -
     turns = await next_turns(tx, {key[3] for key in again})
     batches: list[Row] = []
     for number, (key, rows) in zip(numbers, again.items(), strict=False):
-        account_id, campaign_id, attempt, carrier_id = key
+        account_id, campaign_id, attempt, carrier_id, credits = key
         packed = array("q", sorted(row[2] for row in rows))
         first_at = min(row[9] for row in rows)
         batches.append(
             (account_id, campaign_id, number, carrier_id, turns[carrier_id], BatchState.READY, attempt + 1,
-             len(packed), rows[0][8], FLAG_UNCERTAIN, None, first_at, first_at + policies(carrier_id).max_age_ms,
+             len(packed), credits, FLAG_UNCERTAIN, None, first_at, first_at + policies(carrier_id).max_age_ms,
              None, 0, packed.tobytes())
         )  # fmt: skip
     await tx.many("add_batches", batches)

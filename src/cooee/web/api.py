@@ -16,14 +16,17 @@ from typing import Any
 import structlog
 
 from cooee.model.clock import Clock
+from cooee.model.codetable import CodeTable
 from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, ApiError
 from cooee.model.metrics import REQUESTS
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.recipients import LARGE, Recipients
 from cooee.service.reports import Reports
-from cooee.web import account, campaign, delivery, health
+from cooee.web import account, audience, campaign, delivery, health
 from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
+from cooee.web.documents import Documents
 from cooee.web.request import Answer, CampaignActions, Fields, Handler, Request, Services
 from cooee.web.respond import (
     NO_CONTENT,
@@ -82,6 +85,17 @@ RESOURCES = (
             "delete": campaign.delete,
         },
     ),
+    Resource(
+        "crm",
+        actions={
+            "list": audience.overview,
+            "details": audience.details,
+            "create": audience.create,
+            "append": audience.append,
+            "remove": audience.remove,
+            "delete": audience.delete,
+        },
+    ),
     Resource("drstatus", handler=delivery.delivery_status),
     Resource("retrieveusersettings", handler=account.user_settings, may_be_empty=True),
     Resource("credits", actions={"add": account.add_credits}, get=account.balance),
@@ -95,9 +109,10 @@ def find_resource(path: str) -> Resource | None:
 
 
 class Api:
-    """The ASGI application of the REST API, with /healthz, /readyz and /metrics.
+    """The ASGI application of the REST API, with /openapi.json and /docs, /healthz, /readyz and /metrics.
 
-    `readiness` tells whether this process does its work, and the reasons if not.
+    `readiness` tells whether this process does its work, and the reasons if not; `codes` are the names of message
+    codes for /docs.
     """
 
     def __init__(
@@ -106,17 +121,20 @@ class Api:
         accounts: Accounts,
         campaigns: CampaignActions,
         reports: Reports,
+        audience: Audience,
         clock: Clock,
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: bool = True,
+        codes: CodeTable | None = None,
     ) -> None:
         self._recipients = Recipients()
-        self._services = Services(accounts, campaigns, reports, self._recipients, clock)
+        self._services = Services(accounts, campaigns, reports, audience, self._recipients, clock)
         self._authenticate = accounts.authenticate
         self._settings = settings
         self._cors = Cors(settings.cors_origins)
         self._pages = health.Pages(readiness, metrics=metrics)
+        self._documents = Documents(codes or CodeTable(), settings.error_http_status)
         self._places = asyncio.Semaphore(LARGE_AT_ONCE)
         self._counters: dict[tuple[str, int], Any] = {}
 
@@ -135,6 +153,8 @@ class Api:
                 refusal = refusal_of(ApiError(NO_RESOURCE), 200)
                 self._count("none", refusal.code)
                 await send_bytes(send, refusal.status, refusal.body)
+            elif self._documents.has(path):
+                await self._documents.answer(scope["method"], path, send)
             else:
                 await self._pages.answer(scope["method"], path, send)
         elif kind == "lifespan":
@@ -163,7 +183,7 @@ class Api:
             room.leave()
         self._count(resource.name, 0)
         if isinstance(answer, Streamed):
-            await send_streamed(send, answer, extra)
+            await send_streamed(send, answer, extra, receive)
         else:
             await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 from cooee.model.account import Account
@@ -11,7 +13,6 @@ from cooee.model.errors import (
     BAD_TIME,
     NO_DESTINATION,
     NO_INTERNATIONAL,
-    NO_LIST,
     NO_LONG,
     NO_ORIGINATOR,
     NO_TEXT,
@@ -19,6 +20,7 @@ from cooee.model.errors import (
     TOO_LONG,
     ApiError,
 )
+from cooee.model.gsm import smart
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, Segmented, segment, utf16_length
@@ -41,11 +43,12 @@ async def create(services: Services, request: Request) -> Answer:
             return _created(kept)
     fields = request.fields
     now = services.clock.now_ms()
-    message = _message(fields)
-    originator = _originator(fields)
+    message = _message(fields, account)
+    originator = _originator(fields, account)
     asked_at = _asked_at(fields, account)
     reference = _reference(fields)
-    recipients = await _recipients(services, request)
+    lists = await _lists(services, request)
+    recipients = await _recipients(services, request, lists)
     segmented = segment(message)
     _permit(account, segmented)
     if not recipients.numbers:
@@ -60,6 +63,7 @@ async def create(services: Services, request: Request) -> Answer:
         recipients=recipients,
         idempotency_key=request.key,
         body_digest=request.digest,
+        lists=lists,
     )
     return _created(await services.campaigns.create(account, new))
 
@@ -74,7 +78,8 @@ def _created(campaign: Accepted) -> Answer:
     }
 
 
-def _message(fields: Fields) -> str:
+def _message(fields: Fields, account: Account) -> str:
+    """The text as it is sent. Its length counts as it was given (wire contract §3)."""
     message = fields.text("Message")
     if message is None or not message or message.isspace():
         raise ApiError(NO_TEXT)
@@ -82,16 +87,23 @@ def _message(fields: Fields) -> str:
         raise ApiError.field("Message", "holds a character that no SMS can carry")
     if utf16_length(message) > MAX_MESSAGE:
         raise ApiError(TOO_LONG)
+    if account.smart_encoding:
+        message = smart(message)
+        if not message or message.isspace():
+            # It held nothing but characters that are not seen.
+            raise ApiError(NO_TEXT)
     return message
 
 
-def _originator(fields: Fields) -> Originator:
+def _originator(fields: Fields, account: Account) -> Originator:
     text = fields.text("Originator", numbers=True)
     if text is None or not text or text.isspace():
         raise ApiError(NO_ORIGINATOR)
     originator = parse_originator(text)
     if originator is None:
         raise ApiError(BAD_ORIGINATOR, "valid")
+    if account.approved_only and originator.text not in account.approved:
+        raise ApiError(BAD_ORIGINATOR, "approved for this account")
     return originator
 
 
@@ -127,44 +139,73 @@ def _reference(fields: Fields) -> str | None:
     return reference
 
 
-async def _recipients(services: Services, request: Request) -> Checked:
-    """What is left of Destinations; the body is let go of."""
+async def _recipients(services: Services, request: Request, lists: tuple[int, ...]) -> Checked:
+    """What is left of Destinations and of the lists; the body is let go of."""
     raw = request.fields.raw("Destinations")
-    if raw is not None and raw[0] not in b'["-0123456789':
-        raise ApiError.field("Destinations", "must be a list of numbers")
-    _no_lists(request.fields)
-    account = request.account
-    if raw is None:
+    if raw is None and not lists:
         raise ApiError(NO_DESTINATION)
-    if raw.nbytes > LARGE:
-        large, raw = raw, None
-        checked = await services.recipients.aside(
-            lambda: services.recipients.check_json(account, large, decode_value)
-        )
-        del large
-    else:
+    account = request.account
+    recipients = services.recipients
+    large: memoryview | None = None
+    items: Sequence[object] = ()
+    if raw is not None and raw.nbytes > LARGE:
+        large = raw
+    elif raw is not None:
         value = decode_value(bytes(raw))
         if isinstance(value, float):
             raise ApiError.field("Destinations", "must be a list of numbers")
-        await services.recipients.prepare(account)
-        checked = services.recipients.check(account, value if isinstance(value, list) else (value,))
+        items = value if isinstance(value, list) else (value,)
     raw = None
+    if lists:
+        pages = _pages(services, account, lists)
+        checked = await recipients.check_with(account, items if large is None else large, decode_value, pages)
+    elif large is not None:
+        json = large
+        checked = await recipients.aside(lambda: recipients.check_json(account, json, decode_value))
+        del json
+    else:
+        await recipients.prepare(account)
+        checked = recipients.check(account, items)
+    large = None
     request.release()
     if not checked.numbers and not (checked.international and not checked.invalid):
         raise ApiError(NO_DESTINATION)
     return checked
 
 
-def _no_lists(fields: Fields) -> None:
-    """Accounts have no stored lists, so that whatever list is named is not found."""
+async def _pages(services: Services, account: Account, lists: tuple[int, ...]) -> AsyncGenerator[list[int], None]:
+    """The numbers of all lists, page by page."""
+    for list_id in lists:
+        async with aclosing(services.audience.pages(account, list_id)) as pages:
+            async for page in pages:
+                yield page
+
+
+async def _lists(services: Services, request: Request) -> tuple[int, ...]:
+    """The lists that CrmIds names, each once; -940 for one that the account does not have."""
+    raw = request.fields.raw("Destinations")
+    if raw is not None and raw[0] not in b'["-0123456789':
+        raise ApiError.field("Destinations", "must be a list of numbers")
+    named = request.fields.raw("CrmIds")
+    if named is None:
+        return ()
+    if named.nbytes > LARGE:
+        lists = await services.recipients.aside(lambda: _list_ids(request.fields))
+    else:
+        lists = _list_ids(request.fields)
+    await services.audience.require(request.account, lists)
+    return lists
+
+
+def _list_ids(fields: Fields) -> tuple[int, ...]:
     value = fields.value("CrmIds")
-    if value is None:
-        return
+    lists: dict[int, None] = {}
     for item in value if isinstance(value, list) else [value]:
         number = whole_number(item)
         if number is None:
             raise ApiError.field("CrmIds", "must be a list of whole numbers")
-        raise ApiError(NO_LIST, number)
+        lists[number] = None
+    return tuple(lists)
 
 
 def _permit(account: Account, segmented: Segmented) -> None:
@@ -178,8 +219,8 @@ async def modify(services: Services, request: Request) -> Answer:
     """Another text, originator or time for a campaign that has not started."""
     account, fields = request.account, request.fields
     campaign_id = fields.whole("CampaignId")
-    message = None if fields.raw("Message") is None else _message(fields)
-    originator = None if fields.raw("Originator") is None else _originator(fields)
+    message = None if fields.raw("Message") is None else _message(fields, account)
+    originator = None if fields.raw("Originator") is None else _originator(fields, account)
     asked_at = _asked_at(fields, account)
     segmented = None if message is None else segment(message)
     if segmented is not None:

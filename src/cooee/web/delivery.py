@@ -1,16 +1,8 @@
-"""POST /api/DRStatus (wire contract §5).
-
-What fits one page is answered directly. More is written to a temporary file page by page, since `Count` comes
-before the rows; then the file is streamed. So neither a million rows nor a slow client holds memory or a snapshot.
-"""
+"""POST /api/DRStatus (wire contract §5)."""
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import IO
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from cooee.model.clock import SECOND, iso
@@ -19,12 +11,8 @@ from cooee.model.message import MessageState
 from cooee.model.msisdn import parse
 from cooee.store.database import Row
 from cooee.web.request import Answer, Request, Services
-from cooee.web.respond import Streamed
+from cooee.web.spool import spool
 
-IN_MEMORY = 1 << 20
-CHUNK = 1 << 16
-_SMALL = 200
-_TAIL = b"]}"
 _NOBODY = 0
 """No message has this destination."""
 
@@ -55,53 +43,16 @@ class _Rows:
         return ",".join(out).encode()
 
 
-def _head(campaign_id: int, count: int) -> bytes:
-    return f'{{"CampaignId":{campaign_id},"Count":{count},"Destinations":['.encode()
-
-
 async def delivery_status(services: Services, request: Request) -> Answer:
     """Recipients with a final result, all or one."""
     campaign_id = request.fields.whole("CampaignId")
     pages = services.reports.settled(request.account, campaign_id, _destination(request))
     rows = _Rows(request.account.shown_zone)
-    count = 0
-    first = b""
-    file: IO[bytes] | None = None
-    try:
-        async with aclosing(pages):
-            async for page in pages:
-                if not page:
-                    continue
-                if not count:
-                    small = len(page) <= _SMALL
-                    first = rows.encode(page) if small else await asyncio.to_thread(rows.encode, page)
-                else:
-                    if file is None:
-                        file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (outlives this function)
-                        file.write(first)
-                    await asyncio.to_thread(_append, file, rows, page)
-                count += len(page)
-    except BaseException:
-        if file is not None:
-            file.close()
-        raise
-    head = _head(campaign_id, count)
-    if file is None:
-        return head + first + _TAIL
-    return Streamed(len(head) + file.tell() + len(_TAIL), _stream(head, file), file.close)
 
+    def head(count: int) -> bytes:
+        return f'{{"CampaignId":{campaign_id},"Count":{count},"Destinations":['.encode()
 
-def _append(file: IO[bytes], rows: _Rows, page: Sequence[Row]) -> None:
-    file.write(b",")
-    file.write(rows.encode(page))
-
-
-async def _stream(head: bytes, file: IO[bytes]) -> AsyncIterator[bytes]:
-    yield head
-    file.seek(0)
-    while chunk := await asyncio.to_thread(file.read, CHUNK):
-        yield chunk
-    yield _TAIL
+    return await spool(pages, rows.encode, head)
 
 
 def _destination(request: Request) -> int | None:

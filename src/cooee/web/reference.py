@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cooee.model.errors import BAD_ACTION, BAD_RANGE, NO_DESCRIPTION, NO_NUMBER, TABLE, Code
+from cooee.model.errors import BAD_ACTION, BAD_RANGE, TABLE, Code
 from cooee.web.api import RESOURCES, Resource
 
-RESERVED = frozenset({NO_DESCRIPTION, NO_NUMBER, BAD_RANGE})
+RESERVED = frozenset({BAD_RANGE})
 """Codes of resources that this version does not have yet."""
 
 
@@ -75,7 +75,13 @@ ENTRIES: dict[str, Entry] = {
                 "text or number of at most 255 characters",
                 "For `create`: kept with the campaign, and adds to one that is not on its way yet (see `create`).",
             ),
-            ("CrmIds", "a list of whole numbers", "For `create`. There are no lists in this version: -940."),
+            (
+                "CrmIds",
+                "a list of whole numbers, or one",
+                "For `create`: stored lists whose numbers are recipients too, each once, checked as those of "
+                "Destinations are. A list edited later does not change the campaign. One that the account does "
+                "not have, or has deleted: -940, also when there are Destinations.",
+            ),
             ("CampaignId", "a whole number", "For every action but `create`."),
         ),
         {
@@ -111,6 +117,13 @@ ENTRIES: dict[str, Entry] = {
                     "`Messages` and `Credits` are about this request alone. Recipients that are in the campaign "
                     "already are not added again; when all of them are, both are 0. In any other case the same "
                     "Reference makes a new campaign.",
+                ),
+                Example(
+                    '{"Message": "Hello, this is a test to a list", "Originator": "61400190499", '
+                    '"TimeScheduled": "203707141230", "Reference": "123456", "Action": "create", '
+                    '"CrmIds": [2001]}',
+                    '{"Code":0,"CampaignId":1000004,"Messages":2,"Segments":1,"Credits":2}',
+                    "To a stored list.",
                 ),
             ),
             "modify": (
@@ -160,6 +173,80 @@ ENTRIES: dict[str, Entry] = {
             ),
         },
     ),
+    "crm": Entry(
+        "crm",
+        "Stores lists of numbers, which campaigns can be sent to. A list takes any number of 8 to 15 digits in "
+        "international form, and the local form of the account's country; whether it can be a recipient is "
+        "judged when a campaign is created. A number is in a list once. Requests may hold a million numbers: "
+        "more than 2,000 go in or out piece by piece, and a new list is not seen before it is whole. A list that "
+        "is unknown, another account's or deleted is -940, which is checked before `Records`.",
+        (
+            ("Action", "`list`, `details`, `create`, `append`, `remove` or `delete`, in any case", "What to do."),
+            ("CrmId", "a whole number", "Which list: for every action but `list` and `create`."),
+            (
+                "Description",
+                "text of at most 255 characters",
+                "For `create`: what the list is called. Missing or white space alone: -941. Two lists may be "
+                "called the same.",
+            ),
+            (
+                "Records",
+                "a list of objects with a `Number` each: text, also with commas, or a number",
+                "For `create`, where it may be missing, and for `append` and `remove`. Invalid and repeated "
+                "numbers are dropped; when none is left: -942.",
+            ),
+            ("ShowDeleted", "true or false", "For `list`: deleted lists too. Absent: false."),
+        ),
+        {
+            "list": (
+                Example(
+                    '{"Action": "list"}',
+                    '{"Count":1,"Groups":[{"CrmId":2001,"Description":"Daily VIP client SMS","Count":2,'
+                    '"ParentGroup":0,"ActiveCampaign":0,"Deleted":""}]}',
+                    "By description without regard to case, then by id. `ActiveCampaign` is the newest campaign "
+                    "to the list that is not finished or deleted, else 0; `ParentGroup` is always 0. `Deleted` "
+                    'is when the list was deleted, as `2026-11-24 20:19:56` in the account\'s time zone, or "".',
+                ),
+            ),
+            "details": (
+                Example(
+                    '{"Action": "details", "CrmId": 2001}',
+                    '{"CrmId":2001,"Description":"Daily VIP client SMS","Count":2,"Records":['
+                    '{"Number":"61400123456"},{"Number":"61400999111"}]}',
+                    "Numbers rise.",
+                ),
+            ),
+            "create": (
+                Example(
+                    '{"Action": "create", "Description": "Daily VIP client SMS", '
+                    '"Records": [{"Number": "61400123456,61400999111"}]}',
+                    '{"CrmId":2001,"Message":"CRM created"}',
+                    "There is no Code in this answer, as it is published.",
+                ),
+            ),
+            "append": (
+                Example(
+                    '{"Action": "append", "CrmId": 2001, "Records": [{"Number": "61400111555,61400222333"}]}',
+                    '{"Message":"Added 2 numbers","Code":0}',
+                    "How many were not in the list yet; 0 is no error.",
+                ),
+            ),
+            "remove": (
+                Example(
+                    '{"Action": "remove", "CrmId": 2001, "Records": [{"Number": "61400999111"}]}',
+                    '{"Message":"Removed 1 number","Code":0}',
+                    "How many were in the list; 0 is no error.",
+                ),
+            ),
+            "delete": (
+                Example(
+                    '{"Action": "delete", "CrmId": 2001}',
+                    '{"Message":"Deleted","Code":0}',
+                    "The list is flagged and keeps its numbers. Campaigns to it go on. Deleting twice succeeds.",
+                ),
+            ),
+        },
+    ),
     "drstatus": Entry(
         "DRStatus",
         "Lists the recipients of a campaign that have a final result: a receipt, a refusal by the carrier, or our "
@@ -179,7 +266,7 @@ ENTRIES: dict[str, Entry] = {
                     "when all its segments are, and failed when one is. `Code` is 0 for delivered, else the "
                     "carrier's own error number (which the carrier setting `codes` may translate); after a "
                     "refusal at submission it is the command_status in decimal. 999 stands for an error that is "
-                    "no number, 998 for a message that we gave up on.",
+                    "no number, 998 for a message that we gave up on. See [their names](message-codes.md).",
                 ),
             )
         },
@@ -204,7 +291,7 @@ ENTRIES: dict[str, Entry] = {
         "Adds credits to the account that asks, if the operator allows that (`cooee account set NAME "
         "--may-add-credits`). Every top-up is in the account's ledger, for the bill.",
         (
-            ("Action", "`add`", "What to do."),
+            ("action", "`add`", "What to do."),
             ("credits", "a whole number from 1 up", "How many."),
         ),
         {"add": (Example('{"credits": 1000, "action": "add"}', '{"Credits":1997,"Code":0}', "The new balance."),)},
@@ -212,14 +299,15 @@ ENTRIES: dict[str, Entry] = {
     ),
 }
 
-TOP = """# REST API
+_MADE = """# REST API
 
-Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a
-running API and compare the answers.
+Made from the code by `python -m cooee.web.reference docs/api.md`. The tests send the examples below to a running
+API and compare the answers. A server has this page at `/docs`, with schemas, and describes itself to programs at
+`/openapi.json` (OpenAPI 3.1)."""
 
-Cooee speaks the published REST API of an existing SMS service, so that programs written for that service keep
-working. [What is ours](#what-is-ours) lists what the published text leaves open. What is
-missing stands [at the end](#not-in-this-version).
+TOP = """Cooee speaks the published REST API of an existing SMS service, so that programs written for that service
+keep working. [What is ours](#what-is-ours) lists what the published text leaves open. What is missing stands
+[at the end](#not-in-this-version).
 
 ## Requests
 
@@ -274,19 +362,28 @@ A destination may be written `61400123456`, `+61400123456`, `0061400123456`, or 
 account's country (`0400 123 456`), with spaces, dots, dashes and brackets. It must be one that can be a mobile
 by its country's numbering plan. Numbers outside the account's country need the permission `--international`;
 without it they are dropped, and when nothing else was asked for the answer is -926. When no number is left for
-another reason: -111.
+another reason: -111. The operator may narrow an account down to [some countries](accounts.md#to-whom), or have it
+take any number of E.164 shape.
 
 ## Originators
 
 An MSISDN of 9 to 15 digits in international form, with or without `+` or `00`; a short code of 3 to 8 digits;
 or 1 to 11 ASCII letters, digits, spaces and `-` `_` `.` `&`, with at least one letter and no space at either
-end.
+end. An account may be bound to [approved sender IDs](accounts.md#from-whom); any other is -921 for it.
+
+## Credits
+
+`Credits` counts a credit for each segment of each recipient, unless the operator has set
+[another rate](accounts.md#what-it-costs) for the recipient's country. The rate is kept when credits are charged:
+modify and delete settle with it. -202 also stands for a passed [daily cap](accounts.md#how-much). An account
+with a credit limit may have a balance below zero.
 
 ## Texts and segments
 
 A text whose characters are all in the GSM 7-bit alphabet goes as such: 160 septets in one SMS, 153 in each
 segment of a longer one. `| ^ € { } [ ] ~ \\` and form feed take two. Any other character makes it UCS-2: 70
-code units in one SMS, 67 in each segment. No character is replaced. A pair (an escape, or a surrogate pair such
+code units in one SMS, 67 in each segment. No character is replaced, unless the operator has switched on
+[smart encoding](accounts.md#what-it-costs) for the account. A pair (an escape, or a surrogate pair such
 as an emoji) is never split over two segments, so that a text may need one more than a plain division says; what
 is charged is what is sent.
 """
@@ -304,14 +401,13 @@ The published text is silent on these, or its tables are lost. The choices:
 - Times that daylight saving skips move forward by the gap; of a time that comes twice the first counts.
 - A recipient that the carrier refused or did not deliver stays charged. One that we gave up on before any
   carrier took it is not.
+- Lists: order, what counts as changed, `ActiveCampaign`, and that a deleted one is not found.
 - Idempotency-Key, Retry-After and the limits on logins.
 
 ## Not in this version
 
-- Lists: `CrmIds` is -940, and /api/crm is -904.
 - /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
   [operations](operations.md#quarantine).
-- Send windows, approved sender IDs, rates by country and smart encoding: there is no way to set them yet.
 """
 
 
@@ -321,14 +417,15 @@ def codes_table() -> str:
     for code in TABLE:
         whose = "published" if code.given else "ours"
         when = code.when + (" Not raised by this version." if code in RESERVED else "")
-        lines.append(f"| {code.code} | {code.http} | {_text(code)} | {when} | {whose} |")
+        lines.append(f"| {code.code} | {code.http} | {message_of(code)} | {when} | {whose} |")
     return "\n".join(lines)
 
 
-def _text(code: Code) -> str:
+def message_of(code: Code) -> str:
+    """A code's message, with dots for what is filled in."""
     if code is BAD_ACTION:
         return "Action not specified · Unknown action '…'"
-    return code.text.replace("'{}", "'…' …").replace("{}", "…").replace("|", "\\|")
+    return code.text.replace("'{}", "'…' …").replace("{}", "…")
 
 
 def _example(example: Example) -> str:
@@ -337,7 +434,8 @@ def _example(example: Example) -> str:
     return "\n\n".join(parts)
 
 
-def _section(resource: Resource) -> str:
+def section(resource: Resource) -> str:
+    """A resource, as Markdown."""
     entry = ENTRIES[resource.name]
     actions = tuple(resource.actions or ("",))
     if set(actions) != set(entry.actions) or bool(resource.get) != bool(entry.get):
@@ -357,8 +455,8 @@ def _section(resource: Resource) -> str:
 
 def page() -> str:
     """docs/api.md."""
-    sections = [_section(resource) for resource in RESOURCES]
-    return "\n\n".join([TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
+    sections = [section(resource) for resource in RESOURCES]
+    return "\n\n".join([_MADE, TOP.rstrip(), *sections, "## Codes", codes_table(), OURS.rstrip()]) + "\n"
 
 
 if __name__ == "__main__":

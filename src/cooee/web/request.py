@@ -13,11 +13,13 @@ from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import ApiError
 from cooee.service.accounts import Accounts
+from cooee.service.audience import Audience
 from cooee.service.recipients import CreateCampaign, ModifyCampaign, Recipients
 from cooee.service.reports import Reports
 from cooee.web.body import decode_value
 from cooee.web.respond import Streamed
 
+_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _WHOLE = re.compile(r"-?[0-9]{1,4000}")
 
 
@@ -53,6 +55,7 @@ class Services:
     accounts: Accounts
     campaigns: CampaignActions
     reports: Reports
+    audience: Audience
     recipients: Recipients
     clock: Clock
 
@@ -96,6 +99,16 @@ class Fields:
         if number is None:
             raise ApiError.field(name, "must be a whole number")
         return number
+
+    def flag(self, name: str) -> bool:
+        """Yes or no, also as 1 or 0 and as text; False where it is missing, ApiError -911 for anything else."""
+        value = self.value(name)
+        if value is None:
+            return False
+        word = str(value).strip().lower() if isinstance(value, str | int) else "?"
+        if word not in _FLAGS:
+            raise ApiError.field(name, "must be true or false")
+        return _FLAGS[word]
 
     def clear(self) -> None:
         """Lets go of the body."""

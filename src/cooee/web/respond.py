@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import msgspec
 import structlog
 
 from cooee.model.errors import INTERNAL, TOO_LARGE, UNAUTHORISED, UNAVAILABLE, ApiError, StoreUnavailable
+from cooee.web.body import Receive
 
 log = structlog.get_logger()
 
@@ -21,6 +23,10 @@ Header = tuple[bytes, bytes]
 NO_CONTENT = 204
 RETRY_AFTER_S = 5
 """What a client is told to wait while the database is away."""
+
+STALLED_S = 300
+"""A client that takes nothing of a large answer for so long is given up. Long, for a system tells that there is
+room again only when a third of its buffer is free: that is a megabyte, which a slow client takes minutes for."""
 
 _STRICT: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _JSON: Header = (b"content-type", b"application/json")
@@ -64,18 +70,33 @@ async def send_bytes(
         return
 
 
-async def send_streamed(send: Send, answer: Streamed, extra: tuple[Header, ...]) -> None:
-    """A streamed response; what it holds is freed also when the client goes away."""
+async def send_streamed(send: Send, answer: Streamed, extra: tuple[Header, ...], receive: Receive) -> None:
+    """A streamed response. What it holds is freed at once when the client goes away, and when it takes nothing
+    for STALLED_S; then the response stays incomplete and the connection is closed."""
     headers = [_JSON, (b"content-length", b"%d" % answer.length), *_STRICT, *extra]
+    # A server need not say, when it is sent to, that there is nobody any more; it says so when it is asked.
+    gone = asyncio.ensure_future(_gone(receive))
     try:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async for chunk in answer.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if gone.done() and gone.result():
+                return
+            async with asyncio.timeout(STALLED_S):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+    except TimeoutError:
+        log.info("client_stalled", seconds=STALLED_S)
     except OSError:
         return
     finally:
+        gone.cancel()
         answer.close()
+
+
+async def _gone(receive: Receive) -> bool:
+    """Waits for the client to go. False where the server has something else to say, which it should not."""
+    message = await receive()
+    return bool(message["type"] == "http.disconnect")
 
 
 def refusal_of(error: Exception, business_status: int) -> Refusal:

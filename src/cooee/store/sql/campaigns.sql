@@ -89,7 +89,7 @@ ORDER BY no LIMIT 1;
 -- name: judge_scheduled
 -- The scheduler looks at each at its time, or now, and puts it off where the window is closed.
 UPDATE campaign SET wake_at = CASE WHEN due_at > CAST(:now AS BIGINT) THEN due_at ELSE CAST(:now AS BIGINT) END
-WHERE account_id = :account_id AND state IN (1, 4) AND state = 1;
+WHERE account_id = :account_id AND state IN (1, 4) AND started_at IS NULL;
 
 -- name: judge_delayed
 -- Found by the index of what is delayed: the key's would walk through everything the account ever sent.

@@ -15,8 +15,10 @@ UPDATE campaign SET state = :state, originator = :originator, body = :body, enco
 WHERE account_id = :account_id AND id = :id;
 
 -- name: change_price
--- Every recipient costs another number of segments: what a refund gives back later is read from the batches.
-UPDATE batch SET credits_each = :credits_each WHERE account_id = :account_id AND campaign_id = :id;
+-- Every recipient costs another number of segments, at the rate that it was charged at: what a refund gives back later
+-- is read from the batches.
+UPDATE batch SET credits_each = credits_each / CAST(:before AS BIGINT) * CAST(:after AS BIGINT)
+WHERE account_id = :account_id AND campaign_id = :id;
 
 -- name: lock_reference [sqlite]
 

@@ -1,4 +1,4 @@
--- What became of a campaign's messages, for DRStatus.
+-- What became of a campaign's messages: for DRStatus, and why some failed.
 
 -- name: report_page json(destination, state, changed_at, code)
 -- Walks along the primary key. Messages without a final result are returned too and left out by the caller: a
@@ -10,3 +10,13 @@ ORDER BY destination LIMIT :limit;
 -- name: report_one
 SELECT destination, state, changed_at, code FROM message
 WHERE account_id = :account_id AND campaign_id = :campaign_id AND destination = :destination;
+
+-- name: failure_page
+-- Why messages failed, within one page along the primary key. Those that did not fail make a row without a code, so
+-- that the caller sees how far the page went. Only receipts set the mask of failed parts.
+SELECT CASE WHEN p.state = 6 THEN p.code END, CASE WHEN p.state = 6 AND p.failed <> 0 THEN 1 ELSE 0 END, COUNT(*),
+    MAX(p.destination)
+FROM (SELECT destination, state, code, failed FROM message
+    WHERE account_id = :account_id AND campaign_id = :campaign_id AND destination > :after
+    ORDER BY destination LIMIT :limit) AS p
+GROUP BY 1, 2;

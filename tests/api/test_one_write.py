@@ -1,0 +1,110 @@
+"""A response leaves with one write, whatever its kind, and nothing of it is held back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from cooee.app.http import OneWrite
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Wire(asyncio.Transport):
+    """What was written, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:
+    path = scope["path"]
+    if path == "/reads":
+        await receive()
+    if path == "/fails":
+        raise RuntimeError("on purpose")
+    status = 204 if path == "/empty" else 200
+    body = b"" if path == "/empty" else b"hello"
+    chunks = [b"one,", b"two"] if path == "/streamed" else [body]
+    headers = [] if path == "/empty" else [(b"content-length", b"%d" % sum(map(len, chunks)))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    for no, chunk in enumerate(chunks, 1):
+        await send({"type": "http.response.body", "body": chunk, "more_body": no < len(chunks)})
+
+
+async def answer(*requests: bytes) -> Wire:
+    config = uvicorn.Config(app, http=OneWrite, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    protocol = OneWrite(config=config, server_state=ServerState(), app_state={})
+    wire = Wire()
+    protocol.connection_made(wire)
+    for request in requests:
+        protocol.data_received(request)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    if protocol.timeout_keep_alive_task is not None:
+        protocol.timeout_keep_alive_task.cancel()
+    return wire
+
+
+def get(path: str, method: str = "GET", extra: str = "") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}\r\n".encode()
+
+
+def test_head_and_body_are_one_write() -> None:
+    wire = asyncio.run(answer(get("/")))
+    assert len(wire.writes) == 1
+    assert wire.writes[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert wire.writes[0].endswith(b"\r\n\r\nhello")
+
+
+def test_responses_in_a_pipeline_are_one_write_each_and_in_order() -> None:
+    wire = asyncio.run(answer(get("/") + get("/streamed") + get("/")))
+    assert [write.rpartition(b"\r\n\r\n")[2] for write in wire.writes] == [b"hello", b"one,", b"two", b"hello"]
+
+
+@pytest.mark.parametrize(("path", "method"), [("/empty", "GET"), ("/", "HEAD")])
+def test_a_head_without_a_body_is_not_held_back(path: str, method: str) -> None:
+    wire = asyncio.run(answer(get(path, method)))
+    assert b"".join(wire.writes).endswith(b"\r\n\r\n")
+    assert b"".join(wire.writes).startswith(b"HTTP/1.1 20")
+
+
+def test_continue_is_said_at_once() -> None:
+    wire = asyncio.run(answer(get("/reads", "POST", "Content-Length: 2\r\nExpect: 100-continue\r\n")))
+    assert wire.writes[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+    wire = asyncio.run(answer(get("/reads", "POST", "Content-Length: 2\r\nExpect: 100-continue\r\n"), b"{}"))
+    assert wire.writes[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert wire.writes[1].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert wire.writes[1].endswith(b"hello")
+
+
+def test_a_closed_connection_gets_everything_first() -> None:
+    wire = asyncio.run(answer(get("/", extra="Connection: close\r\n")))
+    assert b"".join(wire.writes).endswith(b"hello")
+    assert wire.closed
+    wire = asyncio.run(answer(get("/fails")))
+    assert b"".join(wire.writes).endswith(b"Internal Server Error")
+    assert wire.closed
