@@ -420,6 +420,8 @@ class Worker:
         for key in outcome.lost:
             log.warning("batch_lost", link=self._name, campaign=key[1], batch=key[2])
             self._drop(key)
+        if outcome.given_up:
+            self._finished([key[:2] for key in outcome.given_up])
         for claimed in outcome.claimed:
             self._begin(claimed, ask.now, ask.max_age_ms)
         orders: list[Order] = []
@@ -438,9 +440,9 @@ class Worker:
 
     def _prepare(self, claimed: Claimed) -> tuple[object, int]:
         validity = self._policy.max_age_ms // 1000
-        if claimed.expires_at is not None:
+        if claimed.remains_ms is not None:
             # In whole quarters of an hour, so that retries of many batches share a template.
-            validity = max(60, (claimed.expires_at - self._clock.now_ms()) // 900_000 * 900)
+            validity = max(60, claimed.remains_ms // 900_000 * 900)
         # Only parts carry a reference: without it, all campaigns with the same text share a template.
         reference = claimed.concat_ref if claimed.segments > 1 else 0
         return self.carrier.prepare(Outgoing(claimed.originator, claimed.body, reference, validity))
