@@ -482,8 +482,8 @@ for those before it is -991.
 A reply is flagged as retrieved once it was passed on: after the whole answer is written, and the client's side
 has acknowledged every octet. A client that hangs up before that, or takes nothing for five minutes, has retrieved
 none of them, and gets all of them with its next poll. It should drop those that it has seen: when Cooee itself is
-killed between the answer and the flag, they come again. Behind a proxy, it is the proxy that acknowledges; it should
-not buffer answers.
+killed between the answer and the flag, they come again. Behind a proxy, it is the proxy that acknowledges; it
+should not buffer answers.
 
 ## Texts and segments
 
