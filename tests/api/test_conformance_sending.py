@@ -615,6 +615,9 @@ REFUSALS = (
     Refusal(-920, 200, "Originator not specified", create(Originator="")),
     Refusal(-921, 200, "Originator is not valid", create(Originator="Much too long")),
     Refusal(-921, 200, "Originator is not valid", act("modify", scheduled, Originator="12")),
+    Refusal(
+        -921, 200, "Originator is not approved for this account", create(having={"approved_only": True})
+    ),
     Refusal(-922, 200, BAD_TIME, create(TimeScheduled="2020-08-30 13:00")),
     Refusal(-922, 200, BAD_TIME, create(TimeScheduled="202002301300")),
     Refusal(-922, 200, BAD_TIME, act("modify", scheduled, TimeScheduled="now")),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cooee.model.clock import local_to_ms, zone
+from cooee.model.clock import Window, local_to_ms, zone
 from cooee.model.message import MessageState
 from cooee.service.drafts import runs_until
 from cooee.store import campaigns
@@ -17,7 +17,8 @@ from cooee.web.console.look import duration, groups, when
 from cooee.web.console.plots import closed_hours
 from tests.console.support_console import Site, person
 
-SYDNEY = zone("Australia/Sydney")
+ZONE = "Australia/Sydney"
+SYDNEY = zone(ZONE)
 FIRST = 61400000000
 
 
@@ -30,24 +31,24 @@ class TestEnd:
     """`runs_until`: seconds of open window."""
 
     def test_without_a_window(self) -> None:
-        assert runs_until(at("2026-05-04T10:00"), 3600, None, SYDNEY) == at("2026-05-04T11:00")
+        assert runs_until(at("2026-05-04T10:00"), 3600, Window(ZONE, None, None)) == at("2026-05-04T11:00")
 
     def test_within_one_day(self) -> None:
-        assert runs_until(at("2026-05-04T09:00"), 3600, (540, 1200), SYDNEY) == at("2026-05-04T10:00")
+        assert runs_until(at("2026-05-04T09:00"), 3600, Window(ZONE, 540, 1200)) == at("2026-05-04T10:00")
 
     def test_goes_on_the_next_day(self) -> None:
-        assert runs_until(at("2026-05-04T19:30"), 3600, (540, 1200), SYDNEY) == at("2026-05-05T09:30")
+        assert runs_until(at("2026-05-04T19:30"), 3600, Window(ZONE, 540, 1200)) == at("2026-05-05T09:30")
 
     def test_over_midnight(self) -> None:
-        assert runs_until(at("2026-05-04T23:00"), 4 * 3600, (1320, 120), SYDNEY) == at("2026-05-05T23:00")
+        assert runs_until(at("2026-05-04T23:00"), 4 * 3600, Window(ZONE, 1320, 120)) == at("2026-05-05T23:00")
 
     def test_by_the_wall_clock_when_daylight_saving_ends(self) -> None:
         # 5 April 2026: three in the morning is two again.
-        assert runs_until(at("2026-04-04T19:00"), 7200, (540, 1200), SYDNEY) == at("2026-04-05T10:00")
+        assert runs_until(at("2026-04-04T19:00"), 7200, Window(ZONE, 540, 1200)) == at("2026-04-05T10:00")
 
     def test_beyond_a_year_it_says_nothing(self) -> None:
-        assert runs_until(at("2026-05-04T09:00"), 400 * 86400, None, SYDNEY) is None
-        assert runs_until(at("2026-05-04T09:00"), 366 * 86400, (540, 600), SYDNEY) is None
+        assert runs_until(at("2026-05-04T09:00"), 400 * 86400, Window(ZONE, None, None)) is None
+        assert runs_until(at("2026-05-04T09:00"), 366 * 86400, Window(ZONE, 540, 600)) is None
 
 
 def test_closed_hours_are_those_outside_of_the_window() -> None:

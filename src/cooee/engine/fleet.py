@@ -97,19 +97,19 @@ class Events:
     def answers(self, link: Link, slices: Sequence[Slice]) -> None:
         """See `carriers.base.LinkEvents`."""
         if self.worker is not None:
-            self.worker.answers(slices)
+            self.worker.arrivals.answers(slices)
 
     def lost(
         self, link: Link, what: Slice, unsure: Sequence[Segment], unsent: Sequence[Segment], reason: str
     ) -> None:
         """See `carriers.base.LinkEvents`."""
         if self.worker is not None:
-            self.worker.lost(what, unsure, unsent, reason)
+            self.worker.arrivals.lost(what, unsure, unsent, reason)
 
     def late(self, link: Link, what: Slice, answers: Sequence[Answer]) -> None:
         """See `carriers.base.LinkEvents`."""
         if self.worker is not None:
-            self.worker.late(what, answers)
+            self.worker.arrivals.late(what, answers)
 
     def receipts(self, link: Link, receipts: Sequence[Receipt], done: Callable[[bool], None]) -> None:
         """See `carriers.base.LinkEvents`."""

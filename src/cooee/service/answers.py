@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from cooee.model.account import Account
-from cooee.model.clock import Clock, window_opens
+from cooee.model.clock import Clock
 from cooee.model.errors import ApiError, CooeeError
 from cooee.model.gsm import smart
 from cooee.model.metrics import ACCEPTED
@@ -126,7 +126,7 @@ async def _make(tx: Tx, ids: range, carriers: Sequence[int] | None, now: int) ->
 
 def _campaign(account: Account, number: int, handset: int, sender: str, body: str, now: int) -> NewCampaign:
     cut = segment(body)
-    at = now if account.window is None else window_opens(now, account.zone, *account.window)
+    at = account.send_window.opens_at(now)
     rate = 1 if account.tariff is None else account.tariff.rate(handset)
     return NewCampaign(
         account_id=account.id,

@@ -11,12 +11,11 @@ import secrets
 from array import array
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from cooee.model.account import Account
-from cooee.model.clock import DAY, SECOND, Clock, window_opens
+from cooee.model.clock import DAY, SECOND, Clock, Window
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator
 from cooee.model.segments import segment
@@ -178,9 +177,9 @@ class Drafts:
         tps = None if not rates else 0 if 0 in rates else sum(rates)
         segments = segment(body.message).count
         asked = max(now, body.due_at or now)
-        starts = asked if account.window is None else window_opens(asked, account.zone, *account.window)
+        starts = account.send_window.opens_at(asked)
         sent = body.recipients - body.opted_out
-        ends = None if not tps else runs_until(starts, sent * segments / tps, account.window, account.zone)
+        ends = None if not tps else runs_until(starts, sent * segments / tps, account.send_window)
         return Rehearsal(
             segments=segments,
             cost=price * segments,
@@ -256,20 +255,20 @@ async def _price(account: Account, numbers: array[int]) -> int:
     return first * len(ordered) if not prices else sum(each * count for each, count in prices)
 
 
-def runs_until(start: int, seconds: float, window: tuple[int, int] | None, where: ZoneInfo) -> int | None:
-    """When so many seconds of open send window from `start` (UTC ms, open) are over; None beyond a year."""
+def runs_until(start: int, seconds: float, window: Window) -> int | None:
+    """When so many seconds of open send window from `start` (UTC ms) are over; None beyond a year."""
     left = round(seconds * SECOND)
-    if window is None or window[0] == window[1]:
+    if window.opens is None or window.opens == window.closes:
         return start + left if left < 366 * DAY else None
-    opens, closes = window
-    at = start
+    # The hours outside of a window are a window of their own.
+    closed = Window(window.zone_name, window.closes, window.opens)
+    at = window.opens_at(start)
     for _ in range(366):
-        # The hours outside of a window are a window of their own.
-        shut = window_opens(at, where, closes, opens)
+        shut = closed.opens_at(at)
         if left <= shut - at:
             return at + left
         left -= shut - at
-        at = window_opens(shut, where, opens, closes)
+        at = window.opens_at(shut)
     return None
 
 

@@ -13,10 +13,7 @@ from typing import Any
 
 from cooee.web.body import Receive
 from cooee.web.connection import EXTENSION, Connection
-from cooee.web.respond import Header, Send, Streamed, start_of
-
-STALLED_S = 60.0
-"""A client that takes nothing for so long is cut off."""
+from cooee.web.respond import STALLED_S, Header, Send, Streamed, start_of
 
 
 class _Listening:

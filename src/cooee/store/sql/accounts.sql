@@ -36,6 +36,9 @@ WHERE a.name > :after
   AND (CAST(:parent_id AS BIGINT) IS NULL OR a.parent_id = CAST(:parent_id AS BIGINT))
 ORDER BY a.name LIMIT :limit;
 
+-- name: send_window
+SELECT zone, window_opens, window_closes FROM account WHERE id = :id;
+
 -- name: account_summary
 -- What a person is shown beside the account itself.
 SELECT a.credits, p.name, a.suspended_at, a.day_starts, a.day_spent

@@ -82,10 +82,10 @@ UPDATE batch AS b SET state = 4, owner = :owner, epoch = b.epoch + 1, marked = r
 FROM {rows} AS r
 WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r.no AND b.state = 2;
 
--- name: set_aside rows(account_id bigint, campaign_id bigint, no bigint, state bigint, not_before bigint, stood_still bigint)
--- Batches at the front of the queue whose campaign may not send now: held, delayed until the window opens (which
--- does not age them), or cancelled.
-UPDATE batch AS b SET state = r.state, not_before = r.not_before, expires_at = b.expires_at + r.stood_still
+-- name: set_aside rows(account_id bigint, campaign_id bigint, no bigint, state bigint, not_before bigint)
+-- Batches at the front of the queue whose campaign may not send now: held, delayed until the window opens, or
+-- cancelled.
+UPDATE batch AS b SET state = r.state, not_before = r.not_before
 FROM {rows} AS r
 WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r.no AND b.state = 2;
 
@@ -198,12 +198,20 @@ DELETE FROM bind_lease WHERE carrier_id = :carrier_id AND no = :no AND owner = :
 -- name: drop_leases
 DELETE FROM bind_lease WHERE owner = :owner;
 
--- name: abandoned
--- Batches that a dead engine had out, or that no engine owns (its row is gone): to be taken over.
+-- name: abandoned [sqlite]
 SELECT b.account_id, b.campaign_id, b.no, b.carrier_id, b.attempt, b.size, b.credits_each, b.flags, b.first_at,
     b.marked, b.recorded, b.epoch, b.numbers, c.state, c.segments
 FROM batch b JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaign_id
 WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.no LIMIT 50;
+
+-- name: abandoned [postgres]
+-- Batches that a dead engine had out, or that no engine owns (its row is gone): to be taken over. Locked: a mark
+-- that it still had under way is waited for, and what that marked is then in doubt with the rest.
+SELECT b.account_id, b.campaign_id, b.no, b.carrier_id, b.attempt, b.size, b.credits_each, b.flags, b.first_at,
+    b.marked, b.recorded, b.epoch, b.numbers, c.state, c.segments
+FROM batch b JOIN campaign c ON c.account_id = b.account_id AND c.id = b.campaign_id
+WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.no LIMIT 50
+FOR UPDATE OF b;
 
 -- name: abandoned_owners
 -- Owners of batches and webhooks that have no row among the engines: they died between the two.
@@ -230,8 +238,9 @@ WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r
 -- name: uncertain_due
 -- Uncertain recipients whose carrier's policy is to decide now.
 SELECT m.account_id, m.campaign_id, m.destination, m.attempt, m.carrier_id, m.parts, m.accepted, m.flags, m.credits,
-    m.first_at, c.state
+    m.first_at, c.state, a.zone, a.window_opens, a.window_closes
 FROM message m JOIN campaign c ON c.account_id = m.account_id AND c.id = m.campaign_id
+JOIN account a ON a.id = m.account_id
 WHERE m.state = 2 AND m.uncertain_until <= :now ORDER BY m.account_id, m.campaign_id, m.destination LIMIT 500;
 
 -- name: uncertain_fail rows(account_id bigint, campaign_id bigint, destination bigint)
