@@ -75,9 +75,9 @@ def listen(host: str, port: int) -> socket.socket:
 class Node:
     """Everything of one process. `start` in order, `stop` in the reverse one."""
 
-    def __init__(self, settings: Settings, smsc: SmscConfig | None = None) -> None:
+    def __init__(self, settings: Settings, smsc: SmscConfig | None = None, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock: Clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.failure: BaseException | None = None
         self.smsc: Smsc | None = None
         self._smsc_config = smsc or SmscConfig()
