@@ -21,6 +21,8 @@ class Proxy:
         self.pass_it_on = False
         """… with or without passing it on to the server first."""
         self.refuse = False
+        self.linger_s = 0.0
+        """How much later a client sees that the server has closed the connection."""
         self.cuts = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,6 +57,7 @@ class Proxy:
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
+            await asyncio.sleep(self.linger_s)
         writer.close()
 
     def cut(self) -> None:

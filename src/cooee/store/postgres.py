@@ -42,6 +42,8 @@ _GONE = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InterfaceError,
+    # The server has said that it ends the session, and the end of the connection is not here yet.
+    asyncpg.InternalClientError,
     asyncpg.TooManyConnectionsError,
     asyncpg.DiskFullError,
     ConnectionError,
@@ -194,6 +196,9 @@ class PostgresDatabase:
         except _AGAIN:
             raise
         except _GONE as error:
+            if isinstance(error, ValueError):
+                # asyncpg's word for a value that the column cannot hold: the statement's own fault.
+                raise StoreError(f"{type(error).__name__}: {error}") from error
             text = explain(error, self._where)
             log.warning("store_unreachable", reason=text)
             raise (CommitUnknown(text) if committing else StoreUnavailable(text)) from error
