@@ -37,6 +37,7 @@ from cooee.store.open import open_database, sqlite_path
 from cooee.store.refs import load_memory
 from cooee.store.secrets import key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
+from cooee.store.wakeups import WakeUps
 from cooee.web.api import Api, ApiSettings
 from cooee.web.health import HealthOnly
 
@@ -84,6 +85,7 @@ class Node:
         self._stopped = asyncio.Event()
         self._undo = contextlib.AsyncExitStack()
         self._engine: Engine | None = None
+        self._wakeups: WakeUps | None = None
         self.port = 0
         self.accounts: Accounts
         self.codes: CodeTable
@@ -127,6 +129,9 @@ class Node:
             self._undo.push_async_callback(self.smsc.stop)
         elif settings.role != "api":
             await simulator.retire(carriers)
+        if path is None:
+            self._wakeups = WakeUps(settings.database, self._woken if settings.role != "api" else None)
+            self._undo.push_async_callback(self._wakeups.stop)
         if settings.role != "api":
             memory = database.memory if isinstance(database, SqliteDatabase) else None
             if memory is not None:
@@ -142,10 +147,13 @@ class Node:
                 alone=path is not None,
                 defaults=Defaults(settings.uncertain_wait_s, settings.max_age_h),
                 memory=memory,
+                announce=self._announce,
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
+        if self._wakeups is not None:
+            self._wakeups.start()
         campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
         await self._serve(sock, campaigns, Audience(database, ids, self.clock))
         gc.collect()
@@ -157,8 +165,16 @@ class Node:
         )
 
     def _wake(self, deals: bool) -> None:
+        self._woken(deals)
+        self._announce(deals)
+
+    def _woken(self, deals: bool) -> None:
         if self._engine is not None:
             self._engine.wake(deals)
+
+    def _announce(self, deals: bool) -> None:
+        if self._wakeups is not None:
+            self._wakeups.say(deals)
 
     async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
         settings = self.settings

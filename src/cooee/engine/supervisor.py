@@ -33,7 +33,10 @@ FOLLOW_S = 1.0
 
 
 class Engine:
-    """One engine on one store. `alone`: this process is the only one that can have an engine here."""
+    """One engine on one store. `alone`: this process is the only one that can have an engine here.
+
+    `announce` tells the engines of other nodes that something was dealt.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Engine:
         alone: bool,
         defaults: Defaults,
         memory: RefMemory | None,
+        announce: Callable[[bool], None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -67,7 +71,8 @@ class Engine:
             changed=lambda keys: self._scheduler.changed(keys),
             disowned=self._disowned,
         )
-        self._scheduler = Scheduler(database, ids, clock, routes, self._fleet.policy, self._fleet.wake, memory)
+        self._announce = announce or (lambda deals: None)
+        self._scheduler = Scheduler(database, ids, clock, routes, self._fleet.policy, self._dealt, memory)
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None
@@ -78,6 +83,11 @@ class Engine:
             self._scheduler.wake()
         else:
             self._fleet.wake()
+
+    def _dealt(self) -> None:
+        """The scheduler made something ready: for the binds of this engine, and for those of its peers."""
+        self._fleet.wake()
+        self._announce(False)
 
     def reserve(self, carrier_id: int, segments: int) -> Worker | None:
         """Room for a fresh message. Only where no peer can take this engine for dead meanwhile: on PostgreSQL a
