@@ -33,6 +33,7 @@ from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
 from cooee.store.database import Database
 from cooee.store.ids import Ids
+from cooee.store.migrate import check_fits
 from cooee.store.open import open_database, sqlite_path
 from cooee.store.refs import load_memory
 from cooee.store.secrets import key_path, open_secrets, permission_warning
@@ -45,6 +46,8 @@ log = structlog.get_logger()
 
 HTTP_STOP_S = 3
 """How long requests under way may take once the node stops."""
+FITS_EVERY_S = 10.0
+"""How often a node looks whether a newer version has made the schema too new for it."""
 
 
 class _Server(uvicorn.Server):
@@ -83,6 +86,9 @@ class Node:
         self.smsc: Smsc | None = None
         self._smsc_config = smsc or SmscConfig()
         self._stopped = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._draining = False
+        self._http: uvicorn.Config | None = None
         self._undo = contextlib.AsyncExitStack()
         self._engine: Engine | None = None
         self._wakeups: WakeUps | None = None
@@ -155,6 +161,8 @@ class Node:
         if self._wakeups is not None:
             self._wakeups.start()
         campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
+        watch = asyncio.get_running_loop().create_task(self._watch_schema())
+        self._undo.callback(watch.cancel)
         await self._serve(sock, campaigns, Audience(database, ids, self.clock))
         gc.collect()
         gc.freeze()
@@ -196,7 +204,7 @@ class Node:
                 codes=self.codes,
             )
             self._undo.callback(app.close)
-        config = uvicorn.Config(
+        config = self._http = uvicorn.Config(
             app,
             http=OneWrite,
             ws="none",
@@ -227,7 +235,35 @@ class Node:
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         reasons = self._engine.problems() if self._engine is not None else []
+        if self._draining:
+            reasons = ["the node is stopping", *reasons]
         return not reasons, {"role": self.settings.role, "reasons": reasons}
+
+    async def _watch_schema(self) -> None:
+        while True:
+            await asyncio.sleep(FITS_EVERY_S)
+            try:
+                await check_fits(self.database)
+            except ConfigError as error:
+                log.error("program_too_old", reason=str(error))
+                self._failed(error)
+                return
+            except CooeeError as error:
+                log.debug("schema_not_read", reason=str(error))
+
+    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Not ready any more, and answering all the same; a second signal ends it at once."""
+        if not self.settings.drain_s:
+            return
+        self._draining = True
+        if self._http is not None:
+            # Clients that keep a connection go elsewhere with their next request.
+            self._http.encoded_headers = [*self._http.encoded_headers, (b"connection", b"close")]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drained.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_s):
+                await self._drained.wait()
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
@@ -248,8 +284,12 @@ class Node:
             loop.add_signal_handler(number, self._stopped.set)
         await self._stopped.wait()
         log.info("stopping")
+        if self.failure is None and self.settings.role != "engine":
+            await self._drain(loop)
         await self.stop()
         if self.failure is not None:
+            if isinstance(self.failure, ConfigError):
+                raise self.failure
             raise CooeeError(f"the server ended by a fault of its own: {self.failure} (see the log)")
         log.info("stopped")
 

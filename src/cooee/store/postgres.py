@@ -36,7 +36,7 @@ PLANNING = {
 """How each connection plans (docs/decisions/0005-postgres-plans.md)."""
 RETRIES = 8
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
-_GONE = (
+GONE: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -50,6 +50,7 @@ _GONE = (
     OSError,
     asyncio.TimeoutError,
 )
+"""Errors after which nobody is there; every other one is the statement's own."""
 
 
 class PostgresTx:
@@ -152,9 +153,13 @@ class PostgresDatabase:
                 command_timeout=60,
                 server_settings=PLANNING,
             )
-        except (asyncpg.PostgresError, *_GONE) as error:
+        except (asyncpg.PostgresError, *GONE) as error:
             raise StoreUnavailable(explain(error, where)) from error
         return cls(pool, where)
+
+    def unavailable(self, error: BaseException) -> StoreUnavailable:
+        """What to raise for one of `GONE`."""
+        return StoreUnavailable(explain(error, self._where))
 
     async def write(self, operation: Operation[T], lane: Lane = Lane.API) -> T:
         if lane is Lane.BULK:
@@ -195,7 +200,7 @@ class PostgresDatabase:
                 await transaction.commit()
         except _AGAIN:
             raise
-        except _GONE as error:
+        except GONE as error:
             if isinstance(error, ValueError):
                 # asyncpg's word for a value that the column cannot hold: the statement's own fault.
                 raise StoreError(f"{type(error).__name__}: {error}") from error
