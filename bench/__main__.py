@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench import campaigns, lists, singles
+from bench import campaigns, lists, replies, singles, webhooks
 from bench.database import ENGINES
 from bench.figures import Bench, Plan, Values
 from bench.process import BenchError, Others
@@ -25,6 +25,8 @@ BENCHES: tuple[Bench, ...] = (
     campaigns.RECEIPTS,
     campaigns.RANDOM_IDS,
     campaigns.SMALL_CAMPAIGN,
+    replies.REPLIES_IN,
+    webhooks.WEBHOOKS,
     lists.APPEND,
     lists.CAMPAIGN,
     lists.STATUS,

@@ -145,6 +145,7 @@ class Smsc:
     def __init__(self, child: Child, port: int, control_port: int) -> None:
         self.child = child
         self.port = port
+        self.control_port = control_port
         self._peer = socket.create_connection(("127.0.0.1", control_port), 5)
         self._lines = self._peer.makefile("rb")
 
@@ -153,6 +154,14 @@ class Smsc:
         self._peer.sendall(b'{"do": "stats"}\n')
         answer: dict[str, Any] = json.loads(self._lines.readline())
         return answer
+
+    def ask(self, *lines: dict[str, Any]) -> None:
+        """Has it do all of this, in one go; BenchError when it refuses something."""
+        self._peer.sendall(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        for _ in lines:
+            answer = json.loads(self._lines.readline())
+            if not answer["ok"]:
+                raise BenchError(f"the SMSC refuses: {answer['error']}")
 
     def close(self) -> None:
         """Ends the control connection and the process."""
@@ -224,7 +233,7 @@ class Site:
         self.smsc = smsc
         self.server = server
         self.api = Api(port)
-        self._env = env
+        self.env = env
         self._loads: list[Child] = []
 
     def load(self, *, connections: int, seconds: float, think: float = 0.0, first: int = 0) -> Load:
@@ -237,7 +246,7 @@ class Site:
             "think": think, "first": first, "out": out,
         }.items():  # fmt: skip
             argv += [f"--{flag}", str(value)]
-        child = Child(argv, self.folder / f"{name}.log", cwd=ROOT, env=self._env, piped=True)
+        child = Child(argv, self.folder / f"{name}.log", cwd=ROOT, env=self.env, piped=True)
         self._loads.append(child)
         return Load(child, out)
 
@@ -250,6 +259,10 @@ class Site:
             0.0 if self.database.pid is None else tree_cpu_seconds(self.database.pid),
         )
 
+    def cooee(self, *words: str) -> None:
+        """Runs a command beside the server."""
+        _command(words, self.folder, self.env)
+
     def close_loads(self) -> None:
         """Ends what load is left."""
         for child in self._loads:
@@ -257,12 +270,14 @@ class Site:
 
 
 @contextmanager
-def site(engine: str, smsc: dict[str, Any]) -> Iterator[Site]:
-    """A site whose carrier is an SMSC with these settings; everything of it is gone afterwards."""
+def site(engine: str, smsc: dict[str, Any], **settings: str) -> Iterator[Site]:
+    """A site whose carrier is an SMSC with settings `smsc`, and whose server has `settings`; everything of it is
+    gone afterwards."""
     base = Path.cwd() / ".cache"
     base.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=base))
     env = {name: value for name, value in os.environ.items() if not name.startswith("COOEE_")}
+    env |= {f"COOEE_{name.upper()}": value for name, value in settings.items()}
     children: list[Child] = []
     made: Site | None = None
     peer: Smsc | None = None
@@ -300,25 +315,27 @@ def _smsc(settings: dict[str, Any], folder: Path, env: dict[str, str], children:
 
 
 def _provision(folder: Path, env: dict[str, str], port: int) -> None:
-    def cooee(*words: str, given: str = "") -> None:
-        done = subprocess.run(
-            [_COOEE, *words],
-            cwd=folder,
-            env=env,
-            input=given,
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(f"cooee {' '.join(words)}: {done.stderr.strip()}")
-
     name, password = LOGIN
-    cooee("account", "add", name, "--password-stdin", "--credits", str(CREDITS), given=password + "\n")
+    adding = ("account", "add", name, "--password-stdin", "--credits", str(CREDITS))
+    _command(adding, folder, env, given=password + "\n")
     settings = {"host": "127.0.0.1", "port": port, "system_id": "bench", "window": WINDOW, "binds": BINDS}
     flags = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    cooee("carrier", "add", "bench", "--kind", "smpp", *flags)
+    _command(("carrier", "add", "bench", "--kind", "smpp", *flags), folder, env)
+
+
+def _command(words: Sequence[str], folder: Path, env: dict[str, str], given: str = "") -> None:
+    done = subprocess.run(
+        [_COOEE, *words],
+        cwd=folder,
+        env=env,
+        input=given,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"cooee {' '.join(words)}: {done.stderr.strip()}")
 
 
 def _serve(folder: Path, env: dict[str, str], children: list[Child]) -> tuple[Child, int]:

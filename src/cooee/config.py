@@ -63,6 +63,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     simulate: Annotated[
         bool, Meta(description="Hand messages to the embedded simulated SMSC. Nothing reaches a real phone.")
     ] = False
+    simulate_control_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="With `simulate`: port on 127.0.0.1 at which `cooee handset` finds the simulated phones; "
+            "0 for none.",
+        ),
+    ] = 0
     node: Annotated[
         str,
         Meta(max_length=64, description="Name of this node in logs and leases. Empty: host name and process id."),
@@ -114,6 +123,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="How long after its first attempt a message is retried. A carrier may have its own.",
         ),
     ] = 24.0
+
+    webhook_allow_private: Annotated[
+        bool,
+        Meta(
+            description="Let reply webhooks lead to private, loopback and link-local addresses. Their URLs come "
+            "from customers: without this, none can make Cooee call a service inside your network.",
+        ),
+    ] = False
+    webhook_calls: Annotated[
+        int,
+        Meta(
+            ge=8,
+            le=4096,
+            description="Calls of reply webhooks that a node has under way at once; each needs a file descriptor.",
+        ),
+    ] = 256
+
+    reply_parts_wait_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86400,
+            description="How long a long reply waits for all of its parts; then what has come is passed on.",
+        ),
+    ] = 600.0
 
     @property
     def node_name(self) -> str:

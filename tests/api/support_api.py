@@ -9,29 +9,38 @@ import itertools
 import json
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
 
+from cooee.app.http import Watched
 from cooee.model.account import Account
+from cooee.model.campaign import CampaignState
 from cooee.model.clock import ManualClock
+from cooee.model.inbound import Reason, ReplyKind
 from cooee.model.message import MessageState
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
+from cooee.service.optouts import Optouts
+from cooee.service.replies import Replies
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
-from cooee.store.database import Database, Tx
+from cooee.store import optouts, replies
+from cooee.store.database import Database, Operation, Tx
 from cooee.store.ids import Ids
 from cooee.store.open import open_database
+from cooee.store.replies import NewReply
 from cooee.web.api import Api, ApiSettings
 
 T = TypeVar("T")
 PASSWORD = "s56sbdyte83fs"
 _names = itertools.count(1)
+_reply_ids = itertools.count(10**9, -1)
 
 
 def basic(user: str, password: str = PASSWORD) -> str:
@@ -87,11 +96,15 @@ class Server:
         ids = Ids(self.database)
         self.accounts = Accounts(self.database, ids, self.clock)
         campaigns = Campaigns(self.database, ids, self.clock, Routes(self.database, self.clock))
+        self.replies = Replies(self.database, self.clock, alone=self.url.startswith("sqlite"))
+        self.optouts = Optouts(self.database, self.clock)
         self.api = Api(
             accounts=self.accounts,
             campaigns=self.wrap(campaigns),
             reports=Reports(self.database),
             audience=Audience(self.database, ids, self.clock),
+            replies=self.replies,
+            optouts=self.optouts,
             clock=self.clock,
             settings=self.settings,
             readiness=self.readiness,
@@ -99,7 +112,7 @@ class Server:
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = listener.getsockname()[1]
-        self._uvicorn = uvicorn.Server(uvicorn.Config(self.api, log_config=None, lifespan="on", http="httptools"))
+        self._uvicorn = uvicorn.Server(uvicorn.Config(self.api, log_config=None, lifespan="on", http=Watched))
         self._serving = asyncio.create_task(self._uvicorn.serve([listener]))
         while not self._uvicorn.started:  # noqa: ASYNC110 (it has no event to wait for)
             await asyncio.sleep(0.005)
@@ -126,6 +139,81 @@ class Server:
 
         async def operation(tx: Any) -> int:
             sql = f"SELECT count(*) FROM {table} WHERE account_id = {account.id}"
+            if tx.engine == "sqlite":
+                return int(tx.connection.execute(sql).get)
+            return int(await tx.connection.fetchval(sql))
+
+        return self.run(self.database.read(operation))
+
+    def set_state(self, campaign_id: int, state: CampaignState) -> None:
+        """A campaign is in a state that only an engine brings it to."""
+
+        async def operation(tx: Any) -> None:
+            sql = f"UPDATE campaign SET state = {int(state)} WHERE id = {campaign_id}"
+            if tx.engine == "sqlite":
+                tx.connection.execute(sql)
+            else:
+                await tx.connection.execute(sql)
+
+        self.run(self.database.write(operation))
+
+    def optout_by_reply(self, account: Account, handset: int, text: str) -> None:
+        """What a STOP does."""
+
+        async def operation(tx: Tx) -> None:
+            row = (account.id, handset, str(handset), text)
+            await optouts.add(tx, [row], Reason.REPLY, self.clock.now_ms())
+
+        self.run(self.database.write(operation))
+
+    def reply(
+        self,
+        account: Account,
+        *texts: str,
+        at: int | None = None,
+        sender: str = "61400123456",
+        recipient: str = "61400190444",
+        reference: str = "",
+    ) -> list[int]:
+        """What handsets wrote, a second apart from `at` (UTC ms; now) on; their ids, which fall as time rises."""
+        first = self.clock.now_ms() if at is None else at
+        handset = int(sender) if sender.isdigit() else None
+        rows = [
+            NewReply(
+                account.id, next(_reply_ids), first + 1000 * no, 1, sender, handset, recipient, text,
+                ReplyKind.REPLY, 1, 0, None, reference,
+            )
+            for no, text in enumerate(texts)
+        ]  # fmt: skip
+        for start in range(0, len(rows), 1000):
+            piece = rows[start : start + 1000]
+
+            async def operation(tx: Tx, piece: list[NewReply] = piece) -> None:
+                await replies.add(tx, piece, first)
+
+            self.run(self.database.write(operation))
+        return [row.id for row in rows]
+
+    @contextmanager
+    def slow_store(self, seconds: float = 0.3) -> Iterator[None]:
+        """Within, every read takes so long."""
+        real = self.database.read
+
+        async def slow(operation: Operation[T]) -> T:
+            await asyncio.sleep(seconds)
+            return await real(operation)
+
+        self.database.read = slow  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            self.database.read = real  # type: ignore[method-assign]
+
+    def waiting(self, account: Account) -> int:
+        """How many replies were not passed on yet."""
+
+        async def operation(tx: Any) -> int:
+            sql = f"SELECT count(*) FROM reply WHERE account_id = {account.id} AND retrieved_at IS NULL"
             if tx.engine == "sqlite":
                 return int(tx.connection.execute(sql).get)
             return int(await tx.connection.fetchval(sql))

@@ -17,7 +17,15 @@ from cooee.model.errors import TABLE, ApiError, CommitUnknown, StoreUnavailable
 from cooee.web.api import RESOURCES, ApiSettings
 from tests.api.support_api import Client, Server, basic
 
-PATHS = ["/api/campaign", "/api/crm", "/api/DRStatus", "/api/RetrieveUserSettings", "/api/credits"]
+PATHS = [
+    "/api/campaign",
+    "/api/crm",
+    "/api/DRStatus",
+    "/api/RetrieveUserSettings",
+    "/api/credits",
+    "/api/replies",
+    "/api/optouts",
+]
 
 
 class Faulty:

@@ -12,6 +12,7 @@ from cooee.carriers.base import Answer, Link, Order, Segment, Slice
 from cooee.carriers.smpp import SmppCarrier, SmppLink
 from cooee.model.carrier import CarrierRow, CarrierState
 from cooee.model.clock import SystemClock
+from cooee.smpp.mo import Mo
 from cooee.smpp.receipt import Receipt
 from cooee.smpp.smsc import Smsc, SmscConfig
 
@@ -30,7 +31,7 @@ class Events:
     unsent: list[tuple[object, int, int]] = field(default_factory=list)
     answered_late: list[tuple[object, Answer]] = field(default_factory=list)
     came: list[Receipt] = field(default_factory=list)
-    messages_came: list[tuple[str, str, bytes]] = field(default_factory=list)
+    messages_came: list[Mo] = field(default_factory=list)
     waiting: list[Done] = field(default_factory=list)
     states: list[tuple[bool, str]] = field(default_factory=list)
 
@@ -60,7 +61,7 @@ class Events:
         self.came += receipts
         self._done(done)
 
-    def messages(self, link: Link, messages: Sequence[tuple[str, str, bytes]], done: Done) -> None:
+    def messages(self, link: Link, messages: Sequence[Mo], done: Done) -> None:
         self.messages_came += messages
         self._done(done)
 

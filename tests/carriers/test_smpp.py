@@ -15,7 +15,7 @@ from cooee.carriers.smpp import TRY_AGAIN, SmppCarrier, validity_period
 from cooee.model.clock import SystemClock
 from cooee.model.segments import segment
 from cooee.smpp.codes import CommandStatus
-from cooee.smpp.pdu import DeliverSm, Framer, SubmitSm, decode
+from cooee.smpp.pdu import Framer, SubmitSm, decode
 from cooee.smpp.receipt import ReceiptState
 from cooee.smpp.smsc import Smsc
 from cooee.smpp.template import SubmitTemplate
@@ -308,11 +308,9 @@ def test_receipts_and_messages_are_told_apart_and_acknowledged_only_when_told() 
             # Neither is acknowledged, so neither is done with; and neither comes twice.
             assert (len(events.came), len(events.messages_came), len(events.waiting)) == (1, 1, 2)
             assert pending(smsc) == 2
-            source, destination, raw = events.messages_came[0]
-            assert (source, destination) == ("61400000009", "61411")
-            pdu = decode(raw)
-            assert isinstance(pdu, DeliverSm)
-            assert pdu.short_message == b"STOP please"
+            (message,) = events.messages_came
+            assert (message.source, message.destination) == ("61400000009", "61411")
+            assert message.body == b"STOP please"
             for done in events.waiting:
                 done(True)
             await until(lambda: pending(smsc) == 0)

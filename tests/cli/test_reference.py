@@ -25,7 +25,11 @@ def test_the_commands_are_those_that_were_asked_for() -> None:
         carrier carrier.add carrier.set carrier.list carrier.remove carrier.check carrier.pause carrier.resume
         campaign campaign.list campaign.show campaign.pause campaign.unpause campaign.delete
         credits credits.report
-        message message.show uncertain uncertain.list uncertain.resend uncertain.fail"""
+        message message.show uncertain uncertain.list uncertain.resend uncertain.fail
+        number number.add number.remove number.list keyword keyword.add keyword.remove keyword.list keyword.account
+        reply reply.list reply.unrouted reply.assign reply.recover handset handset.reply handset.inbox
+        optout optout.add optout.remove optout.import optout.list
+        webhook webhook.show webhook.deliveries webhook.parked webhook.replay webhook.test"""
     assert set(EVERY) == {"cooee " + name.replace(".", " ") for name in asked.split()}
 
 
@@ -44,6 +48,9 @@ def test_commands_that_print_data_print_json_too() -> None:
         "cooee account list", "cooee account show", "cooee campaign list", "cooee campaign show",
         "cooee carrier check", "cooee carrier list", "cooee check", "cooee message show", "cooee send",
         "cooee credits report", "cooee originator list", "cooee rate list", "cooee uncertain list",
+        "cooee number list", "cooee keyword list", "cooee keyword account",
+        "cooee reply list", "cooee reply unrouted", "cooee handset inbox", "cooee optout list",
+        "cooee webhook show", "cooee webhook deliveries", "cooee webhook parked",
     }  # fmt: skip
 
 
@@ -51,7 +58,9 @@ def test_no_command_takes_a_password_on_its_command_line() -> None:
     for path, command in EVERY.items():
         for parameter in command.params:
             if "password" in (parameter.name or ""):
-                assert parameter.name == "password_stdin", path
+                assert parameter.name in ("password_stdin", "webhook_password_stdin"), path
+                assert isinstance(parameter, click.Option)
+                assert parameter.is_flag, path
 
 
 def test_the_overview_lists_every_command() -> None:

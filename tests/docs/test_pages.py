@@ -69,7 +69,7 @@ def _check_command(words: list[str]) -> None:
         raise click.UsageError("a group is no command")
     made = command.make_context(command.name, rest, parent=context.parent)
     kind = made.params.get("kind")
-    if kind is not None:
+    if kind is not None and "changes" in made.params:
         read_settings(kind, made.params["changes"], {})
 
 
@@ -122,6 +122,8 @@ def test_configuration_files_in_the_pages_can_be_read(tmp_path: Path) -> None:
 
 def test_environment_variables_in_the_pages_exist() -> None:
     known = {config.PREFIX + name.upper() for name in config.Settings.__struct_fields__} | {config.FILE_VARIABLE}
+    for module in (ROOT / "tests").rglob("*.py"):
+        known |= set(re.findall(r'os\.environ\.pop\("(COOEE_[A-Z_]+)"', module.read_text(encoding="utf-8")))
     for page in PAGES:
         for name in re.findall(r"\bCOOEE_[A-Z_]+\b", page.read_text(encoding="utf-8")):
             assert name in known, f"{label(page)}: {name}"

@@ -104,14 +104,6 @@ def test_a_resource_without_an_example_is_noticed(monkeypatch: pytest.MonkeyPatc
         reference.page()
 
 
-def test_codes_that_are_said_not_to_be_raised_are_not() -> None:
-    names = {name for name, code in vars(reference).items() if any(code is each for each in reference.RESERVED)}
-    assert len(names) == len(reference.RESERVED)
-    for path in (ROOT / "src").rglob("*.py"):
-        if path.name not in ("errors.py", "reference.py"):
-            assert not names & set(re.findall(r"\w+", path.read_text(encoding="utf-8"))), path
-
-
 @pytest.mark.parametrize("source", Source)
 def test_every_code_of_messages_is_on_its_page(source: Source) -> None:
     section = read("message-codes.md").partition(f" [{source.value}]\n")[2].partition("\n## ")[0]

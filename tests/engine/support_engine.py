@@ -14,6 +14,7 @@ from cooee.engine.pacing import Pacing
 from cooee.engine.supervisor import Engine
 from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow
+from cooee.service.inbound import Inbound
 from cooee.service.receipts import ReceiptIntake
 from cooee.service.routing import Routes
 from cooee.store.acceptance import NewCampaign
@@ -102,8 +103,10 @@ async def bench(
         carrier = FakeCarrier(made.carrier_id, window=window, reply=reply)
         database = Flaky(made.database)
         shared: Database = database
+        inbound = Inbound(shared, Ids(shared), clock, Routes(shared, clock))
         events = Events(
-            ReceiptIntake(shared, clock, carrier.id, carrier.name, {}, lambda keys: None), carrier.name
+            ReceiptIntake(shared, clock, carrier.id, carrier.name, {}, lambda keys: None),
+            inbound.intake(carrier.id, carrier.name),
         )
         link = carrier.link(0, events)
         it = Bench(made, clock, database, carrier, None, link)  # type: ignore[arg-type]

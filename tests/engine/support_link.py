@@ -48,6 +48,9 @@ class FakeLink:
         self.size = carrier.window
         self.up = False
         self.reason = "not started"
+        self.connection = id(self)
+        self.heard = 0.0
+        self.unbound = False
         self.slices: list[FakeSlice] = []
         self.sent: list[tuple[int, int]] = []
         """(destination, part) of everything written, in order."""
@@ -237,7 +240,7 @@ class Flaky:
         await self._database.close()
 
 
-async def until(true: Callable[[], Any], seconds: float = 8.0) -> None:
+async def until(true: Callable[[], Any], seconds: float = 8.0, every: float = 0.01) -> None:
     """Waits until calling `true`, which may be a coroutine function, gives something true."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -248,4 +251,4 @@ async def until(true: Callable[[], Any], seconds: float = 8.0) -> None:
         if answer:
             return
         assert loop.time() < end, "it never became true"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)

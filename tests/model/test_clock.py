@@ -5,20 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cooee.model.clock import (
-    DAY,
-    HOUR,
     MINUTE,
     ManualClock,
     SystemClock,
     iso,
     local_to_ms,
     ms_to_local,
-    window_opens,
     zone,
 )
 from cooee.model.errors import ConfigError
-
-EIGHT, NINE_PM = 8 * 60, 21 * 60
 
 
 def utc(text: str) -> int:
@@ -73,52 +68,6 @@ def test_where_there_is_no_daylight_saving_local_times_come_back(local: datetime
 def test_what_is_no_zone_is_told(name: str) -> None:
     with pytest.raises(ConfigError, match="is no time zone"):
         zone(name)
-
-
-@pytest.mark.parametrize(
-    ("local", "opens", "closes", "expected"),
-    [
-        ("2026-06-01T12:00", EIGHT, NINE_PM, "2026-06-01T12:00"),
-        ("2026-06-01T08:00", EIGHT, NINE_PM, "2026-06-01T08:00"),
-        ("2026-06-01T07:59", EIGHT, NINE_PM, "2026-06-01T08:00"),
-        ("2026-06-01T20:59", EIGHT, NINE_PM, "2026-06-01T20:59"),
-        ("2026-06-01T21:00", EIGHT, NINE_PM, "2026-06-02T08:00"),
-        ("2026-06-01T23:59", EIGHT, NINE_PM, "2026-06-02T08:00"),
-        # Over midnight: 21:00 to 08:00.
-        ("2026-06-01T22:00", NINE_PM, EIGHT, "2026-06-01T22:00"),
-        ("2026-06-01T00:00", NINE_PM, EIGHT, "2026-06-01T00:00"),
-        ("2026-06-01T07:59", NINE_PM, EIGHT, "2026-06-01T07:59"),
-        ("2026-06-01T08:00", NINE_PM, EIGHT, "2026-06-01T21:00"),
-        ("2026-06-01T20:59", NINE_PM, EIGHT, "2026-06-01T21:00"),
-        # Always.
-        ("2026-06-01T03:00", EIGHT, EIGHT, "2026-06-01T03:00"),
-        # The days on which Sydney's clocks change.
-        ("2026-10-03T22:00", EIGHT, NINE_PM, "2026-10-04T08:00"),
-        ("2026-04-04T22:00", EIGHT, NINE_PM, "2026-04-05T08:00"),
-        # An opening that is skipped comes when the clocks have moved.
-        ("2026-10-04T01:00", 150, NINE_PM, "2026-10-04T03:30"),
-    ],
-)
-def test_send_windows(local: str, opens: int, closes: int, expected: str) -> None:
-    sydney = zone("Australia/Sydney")
-    ms = local_to_ms(datetime.fromisoformat(local), sydney)
-    due = window_opens(ms, sydney, opens, closes)
-    assert iso(due, sydney) == f"{expected}:00"
-    assert (due == ms) == (local == expected)
-
-
-@given(
-    st.integers(1_700_000_000_000, 1_900_000_000_000),
-    st.sampled_from(["Australia/Sydney", "Pacific/Auckland", "Europe/London", "Australia/Lord_Howe"]),
-    st.integers(0, 1439),
-    st.integers(0, 1439),
-)
-def test_an_opening_is_open_and_soon(ms: int, where: str, opens: int, closes: int) -> None:
-    due = window_opens(ms, zone(where), opens, closes)
-    assert ms <= due <= ms + DAY + HOUR
-    if due > ms:
-        # A window that lies in the skipped hour alone is never open by the wall clock.
-        assert window_opens(due, zone(where), opens, closes) == due or abs(closes - opens) <= 60
 
 
 def test_a_manual_clock_moves_when_told() -> None:

@@ -23,6 +23,7 @@ from tests.reconcile.support_client import Api, Told
 from tests.reconcile.support_stack import Stack
 
 FINAL = (MessageState.WASHED, MessageState.CANCELLED, MessageState.FAILED, MessageState.DELIVERED)
+STOPPED = (CampaignState.SCHEDULED, CampaignState.DELETED, CampaignState.PAUSED)
 SHOWN = 5
 """Examples that a violation names."""
 QUIET_S = 1.0
@@ -302,10 +303,10 @@ def _recipients(books: Books, allowed: Allowed, report: Report) -> None:
 
 
 def _never_marked(books: Books) -> set[int]:
-    """What lies beyond `marked` in the batches of deleted and paused campaigns."""
+    """What lies beyond `marked` in the batches of campaigns that do not send."""
     left: set[int] = set()
     for campaign_id, _, attempt, _, marked, _, _, numbers, _ in books.batches:
-        if attempt == 1 and books.state(campaign_id) in (CampaignState.DELETED, CampaignState.PAUSED):
+        if attempt == 1 and books.state(campaign_id) in STOPPED:
             held = array("q")
             held.frombytes(numbers)
             left.update(held[marked:])
@@ -456,7 +457,12 @@ def _nothing_out(books: Books, allowed: Allowed, report: Report) -> None:
     )
 
 
-_WORDS = {CampaignState.DELETED: "Deleted", CampaignState.PAUSED: "Paused", CampaignState.FINISHED: "Finished"}
+_WORDS = {
+    CampaignState.SCHEDULED: "Scheduled",
+    CampaignState.DELETED: "Deleted",
+    CampaignState.PAUSED: "Paused",
+    CampaignState.FINISHED: "Finished",
+}
 
 
 def _what_the_api_says(books: Books, ports: list[int], report: Report) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from cooee.model.clock import SystemClock
+from cooee.model.datacoding import text_of
 from cooee.model.segments import segment
-from cooee.smpp.codes import CommandStatus
+from cooee.smpp.codes import ESM_UDHI, CommandStatus
+from cooee.smpp.mo import parse_mo
 from cooee.smpp.pdu import DeliverSm
 from cooee.smpp.receipt import id_candidates, parse_receipt
 from cooee.smpp.session import Answer, BindConfig, Inbound, Segment, Session, State, Submission
@@ -252,6 +254,47 @@ def test_node_sends_a_reply_and_unbinds(node_smpp: NodeSmpp) -> None:
             # A session that was sent away comes back by itself.
             await until(lambda: owner.states.count(State.BOUND) == 2)
             await session.stop(5)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("text", ["Stop.", "Stopp {bitte} " * 20, "停止 😀" * 30])
+@pytest.mark.parametrize("way", ["udh", "sar", "payload"])
+def test_node_sends_long_replies_in_every_way(node_smpp: NodeSmpp, text: str, way: str) -> None:
+    async def main() -> None:
+        owner = Owner()
+        cut = segment(text)
+        async with running_node(node_smpp, "smsc.js") as node:
+            session = await session_to(node, owner)
+            await until(lambda: session.state is State.BOUND)
+            fields: dict[str, Any] = {
+                "source_addr": "61400000001", "source_addr_ton": 1, "destination_addr": "61411",
+                "data_coding": int(cut.encoding),
+            }  # fmt: skip
+            if way == "payload":
+                whole = {"hex": b"".join(cut.parts).hex()}
+                await node.ask("deliver_sm", **fields, message_payload=whole)
+            else:
+                for number in range(cut.count, 0, -1):
+                    message: dict[str, Any] = {"message": {"hex": cut.parts[number - 1].hex()}}
+                    if way == "udh" and cut.count > 1:
+                        message["udh"] = {"hex": bytes((5, 0, 3, 42, cut.count, number)).hex()}
+                        fields["esm_class"] = ESM_UDHI
+                    elif cut.count > 1:
+                        fields |= {
+                            "sar_msg_ref_num": 42, "sar_total_segments": cut.count, "sar_segment_seqnum": number,
+                        }  # fmt: skip
+                    await node.ask("deliver_sm", **fields, short_message=message)
+            read = [parse_mo(pdu) for pdu in owner.received if isinstance(pdu, DeliverSm)]
+            if way == "payload" or cut.count == 1:
+                assert [message.part for message in read] == [None]
+            else:
+                parts = [message.part for message in read if message.part is not None]
+                assert [part.no for part in parts] == list(range(cut.count, 0, -1))
+                assert {(part.concat, part.total) for part in parts} == {(parts[0].concat, cut.count)}
+            assert text_of((message.coding, message.body) for message in reversed(read)) == text
+            await session.stop(5)
+            assert session.unbound
 
     asyncio.run(main())
 

@@ -1,4 +1,5 @@
-"""Enough rows that a plan which walks a table is seen: 50,000 messages and ids, 2,000 batches, many campaigns."""
+"""Enough rows that a plan which walks a table is seen: 50,000 messages and ids, 2,000 batches, many campaigns and
+replies."""
 
 from __future__ import annotations
 
@@ -6,14 +7,17 @@ import random
 from array import array
 
 from cooee.model.campaign import BatchState, CampaignState
+from cooee.model.inbound import ReplyKind
 from cooee.model.message import MessageState
-from cooee.store import audience
+from cooee.store import audience, replies
 from cooee.store.database import Lane, Row, Tx
+from cooee.store.replies import NewReply
 from tests.store.support_store import FIRST, World
 
 MESSAGES = 50_000
 BATCHES = 2000
 CAMPAIGNS = 3000
+REPLIES = 20_000
 LARGE = 1_000_001
 """The campaign that most of it belongs to."""
 LISTS = 300
@@ -98,6 +102,19 @@ async def seed(world: World) -> None:
             lambda tx, f=first: tx.many("add_orphans", orphans[f // 10 * 4 :][:4000], carrier_id=carrier, now=now),  # type: ignore[misc]
             Lane.BULK,
         )
+    written = [
+        NewReply(
+            account, at, now + at, carrier, str(FIRST + at % 1000), FIRST + at % 1000, "61411", "yes",
+            ReplyKind.REPLY, 1, 0, None, "",
+        )
+        for at in range(REPLIES)
+    ]  # fmt: skip
+    for first in range(0, REPLIES, 5000):
+        await world.write(lambda tx, f=first: replies.add(tx, written[f : f + 5000], now), Lane.BULK)  # type: ignore[misc]
+    await world.sql(f"UPDATE reply SET retrieved_at = {now} WHERE id < {REPLIES - 500}")
+    await seed_receiving(world, now)
+    out: list[Row] = [(account, FIRST + at, "Client", "", "") for at in range(0, 200_000, 100)]
+    await world.write(lambda tx: tx.many("add_optouts", out, now=0))
 
     async def fill(tx: Tx) -> None:
         for at in range(LISTS):
@@ -107,8 +124,31 @@ async def seed(world: World) -> None:
         await tx.many("add_campaign_lists", links)
 
     await world.write(fill, Lane.BULK)
-    for at in range(0, 2000, 100):
-        await world.opt_out(FIRST + at)
+
+
+async def seed_receiving(world: World, now: int) -> None:
+    """What is kept about handsets: contacts, copies, parts, messages that are nobody's, answers; 20,000 each."""
+    account, carrier = world.account_id, world.carrier_id
+    many = range(REPLIES)
+    contacts: list[Row] = [("61411", FIRST + at, account, LARGE) for at in many]
+    seen: list[Row] = [(at * 7919, 1, 1, now + at) for at in many]
+    parts: list[Row] = [(str(FIRST + at), "61411", 7, 3, 1, 1, 0, now + at, b"x") for at in many]
+    nobodys: list[Row] = [
+        (at, now + at, carrier, "x", None, f"6141{at % 9}", "hello", 1, 0) for at in many
+    ]  # fmt: skip
+    answers: list[Row] = [(account, FIRST + at, 1, 1, "61411", "Bye") for at in many]
+    for first in range(0, REPLIES, 5000):
+        piece = slice(first, first + 5000)
+
+        async def write(tx: Tx, piece: slice = piece) -> None:
+            await tx.many("note_contacts", contacts[piece], now=now + piece.start)
+            await tx.many("add_seen", seen[piece], carrier_id=carrier)
+            await tx.many("add_parts", parts[piece], carrier_id=carrier)
+            await tx.many("add_unrouted", nobodys[piece])
+            await tx.many("add_answers", answers[piece], now=now + piece.start)
+
+        await world.write(write, Lane.BULK)
+    await world.sql(f"UPDATE auto_answer SET state = 1 WHERE handset > {FIRST + 100}")
 
 
 def state_of(at: int) -> CampaignState:

@@ -33,7 +33,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "claimable": ([], {"carrier_id": C, "limit": 500, "want": 1000}),
     "front_turn": ([], {"carrier_id": C}),
     "take_batches": ([(*key, 5) for key in SINGLES], {"owner": 7}),
-    "set_aside": ([(*key, 1, None, 0) for key in SINGLES], {}),
+    "set_aside": ([(*key, 1, None) for key in SINGLES], {}),
     "held_batches": ([(*key, 0) for key in OUT], {"owner": 7}),
     "share_campaigns": ([key[:2] for key in SINGLES], {}),
     "advance": ([(*key, 0, 6, 6, 4) for key in OUT], {"owner": 7}),
@@ -68,6 +68,11 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "finish": ([(A, LARGE + at) for at in range(500)], {"now": NOW}),
     "running_page": ([], {"after": LARGE}),
     "starting_campaigns": ([], {}),
+    "windowed_page": ([], {"after": LARGE}),
+    "windowed_starting": ([], {}),
+    "any_marked": ([], {"account_id": A, "id": LARGE}),
+    "judge_scheduled": ([], {"account_id": A, "now": NOW}),
+    "judge_delayed": ([], {"account_id": A, "now": NOW, "backoff": NOW + 10**6}),
     "due_campaigns": ([], {"now": NOW}),
     "stale_accepting": ([], {"before": NOW}),
     "held_piece": ([], {"account_id": A, "id": LARGE, "after": -1, "limit": 200}),
@@ -95,6 +100,36 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "last_batch": ([], {"account_id": A, "id": LARGE}),
     "lock_unstarted": ([], {"account_id": A, "id": LARGE}),
     "view_campaign": ([], {"id": LARGE}),
+    "inbox_waiting": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "limit": 1000}),
+    "inbox_between": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "until": NOW + 999, "limit": 1000}),
+    "inbox_from": (
+        [],
+        {"account_id": A, "handset": FIRST, "received_at": NOW, "id": 1, "until": NOW + 10**6, "limit": 1000},
+    ),
+    "inbox_flag": ([(at,) for at in range(1000)], {"account_id": A, "now": NOW}),
+    "numbers_of": ([("61411",)], {}),
+    "contacts_of": ([("61411", FIRST + at) for at in range(500)], {}),
+    "note_contacts": ([("61411", FIRST + at, A, LARGE) for at in range(500)], {"now": NOW}),
+    "inbound_senders": ([(A, LARGE + at) for at in range(500)], {}),
+    "drop_old_contacts": ([], {"before": NOW}),
+    "find_seen": ([(at * 7919,) for at in range(500)], {"carrier_id": C}),
+    "drop_seen": ([(at * 7919, 1, 1) for at in range(500)], {"carrier_id": C}),
+    "drop_old_seen": ([], {"before": NOW}),
+    "parts_of": ([(str(FIRST + at), "61411", 7, 3) for at in range(200)], {"carrier_id": C}),
+    "drop_parts": ([(str(FIRST + at), "61411", 7, 3) for at in range(200)], {"carrier_id": C}),
+    "overdue_parts": ([], {"before": NOW}),
+    "unrouted_page": ([], {"recipient": "61411", "after_at": NOW, "after_id": 5}),
+    "unrouted_one": ([], {"id": 5}),
+    "drop_unrouted": ([(at,) for at in range(200)], {}),
+    "keyword_accounts": ([(A,)], {}),
+    "due_answers": ([], {}),
+    "any_answer_due": ([], {}),
+    "answers_made": ([(A, FIRST + at, 1, 1, None, None) for at in range(100)], {}),
+    "drop_old_answers": ([], {"before": NOW - 10**9}),
+    "add_optouts": ([(A, FIRST + at, "Client", "x", "") for at in range(500)], {"now": NOW}),
+    "keep_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {"now": NOW, "reason": "Client"}),
+    "drop_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {}),
+    "optouts_page": ([], {"account_id": A, "added_at": 0, "destination": FIRST + 1000, "limit": 500}),
     "lists_of": ([], {"account_id": A, "deleted": 0}),
     "find_list": ([], {"account_id": A, "id": LIST}),
     "find_lists": ([(LIST + at,) for at in range(500)], {"account_id": A}),
@@ -109,9 +144,11 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "add_campaign_lists": ([(A, LIST, LARGE + at) for at in range(500)], {}),
 }
 
-BIG = ("message", "segment_ref", "batch", "orphan_receipt", "campaign", "list_number", "campaign_list")
+RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
+WALKED = ("message", "segment_ref", "batch", "optout", "list_number", "campaign_list", *RECEIVING)
+BIG = (*WALKED, "orphan_receipt", "campaign")
 SMALL_INDEX = re.compile(
-    r"(batch_(ready|delayed|out)|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
+    r"(batch_(ready|delayed|out)|reply_new|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
 """Partial indexes: they hold only what is to be done, so walking them is what they are for."""
 
@@ -184,7 +221,7 @@ async def postgres_walks(
         relation = re.sub(r"_(default|\d+)$", "", table)
         if table in empty:
             continue  # a partition without rows is read in no time, whichever way
-        if relation not in ("message", "segment_ref", "batch", "list_number", "campaign_list"):
+        if relation not in WALKED:
             continue
         if node["Node Type"] == "Seq Scan":
             bad.append(f"Seq Scan on {relation}")

@@ -7,7 +7,7 @@ import asyncio
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import HOUR, ManualClock
 from cooee.model.message import MessageState
-from tests.store.support_store import FIRST, World, run
+from tests.store.support_store import FIRST, MAX_AGE, World, run
 
 HANDED, FAILED, WASHED = MessageState.HANDED_OVER, MessageState.FAILED, MessageState.WASHED
 
@@ -259,6 +259,7 @@ def test_a_closed_window_does_not_age_a_retry(database_url: str) -> None:
         minute = world.clock.now_ms() // 60_000 % 1440
         account = await world.account(window=(minute, minute + 5))
         new = await world.campaign(1, account_id=account)
+        first = world.clock.now_ms()
         (hand,) = await world.claim(7)
         await hand.refuse(0, delay_ms=1000).step()
         ages = (await world.batches(new))[1].expires_at
@@ -268,7 +269,12 @@ def test_a_closed_window_does_not_age_a_retry(database_url: str) -> None:
         await world.claim(7)
         batch = (await world.batches(new))[1]
         assert batch.not_before is not None
-        assert batch.expires_at == ages + batch.not_before - world.clock.now_ms()
+        assert (batch.attempt, batch.expires_at) == (2, ages)
+        # Until the closing it had what was left of five minutes, and now one of them.
+        world.clock.advance((batch.not_before - world.clock.now_ms()) / 1000 + 60)
+        await world.ready_delayed()
+        (again,) = await world.claim(7)
+        assert again.claimed.remains_ms == MAX_AGE - (5 * 60_000 - first % 60_000) - 60_000
 
     run(database_url, check)
 

@@ -7,6 +7,7 @@ import base64
 import http.client
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -17,9 +18,15 @@ import msgspec
 from cooee.app.node import Node
 from cooee.config import Settings
 from cooee.model.errors import CooeeError
+from cooee.model.inbound import NumberKind
+from cooee.service.numbers import Numbers
 from cooee.smpp.smsc import SmscConfig
 
 ACCOUNT = "demo"
+NUMBER = "61400190499"
+"""What the demo sends from, so that its handsets can answer."""
+CONTROL_PORT = 2776
+"""Where `cooee handset` looks for phones; another one is taken where this is in use."""
 CREDITS = 100_000
 RECIPIENTS = 5_000
 WATCH_S = 60
@@ -115,6 +122,29 @@ def curl_lines(base: str, password: str, campaign_id: int) -> str:
     )
 
 
+def control_port() -> int:
+    """CONTROL_PORT where it is free, else 0: any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", CONTROL_PORT))
+        except OSError:
+            return 0
+    return CONTROL_PORT
+
+
+def reply_lines(base: str, password: str, port: int) -> str:
+    """Lines to paste into a shell, by which a phone answers and the answer is fetched."""
+    elsewhere = "" if port == CONTROL_PORT else f" --control-port {port}"
+    return "\n".join(
+        (
+            "\nA phone answers, and the account fetches what it wrote:\n",
+            f"    cooee handset reply --from 61400000001 --to {NUMBER} --text 'See you there'{elsewhere}",
+            f"    curl -u {ACCOUNT}:{password} {base}/api/replies -X POST",
+        )
+    )
+
+
 async def demo(settings: Settings) -> None:
     """Runs the demo and goes on serving until it is stopped. Its database lives as long as it does."""
     folder = Path(tempfile.mkdtemp(prefix="cooee-demo-"))
@@ -125,7 +155,7 @@ async def demo(settings: Settings) -> None:
         role="all",
         simulate=True,
     )
-    node = Node(quiet, SIMULATION)
+    node = Node(quiet, msgspec.structs.replace(SIMULATION, control_port=control_port()))
     try:
         await node.start()
         watching = asyncio.create_task(_show(node, quiet))
@@ -143,6 +173,7 @@ async def _show(node: Node, settings: Settings) -> None:
     await node.accounts.add(
         ACCOUNT, password, credits=CREDITS, zone="Australia/Sydney", country="AU", allow_international=True
     )
+    await Numbers(node.database, node.clock).add(NUMBER, NumberKind.DEDICATED, ACCOUNT)
     base = f"http://{settings.host}:{node.port}"
     client = Client(settings.host, node.port, password)
     say(f"\nCooee serves on {base}, with a simulated carrier: nothing reaches a real phone.")
@@ -151,7 +182,7 @@ async def _show(node: Node, settings: Settings) -> None:
         "campaign",
         {
             "Action": "create",
-            "Originator": "COOEE",
+            "Originator": NUMBER,
             "Message": "Cooee! Your appointment is tomorrow at 10:30. Reply STOP to opt out.",
             "Destinations": [str(61400000000 + n) for n in range(RECIPIENTS)],
         },
@@ -161,4 +192,6 @@ async def _show(node: Node, settings: Settings) -> None:
     await watch(client, created["CampaignId"], total)
     say("\nTry it yourself:\n")
     say(curl_lines(base, password, created["CampaignId"]))
+    if node.smsc is not None:
+        say(reply_lines(base, password, node.smsc.control_port))
     say("\nCtrl-C stops it, and its database goes with it.")

@@ -1,15 +1,30 @@
-"""uvicorn's HTTP protocol, with one write a response instead of two.
+"""uvicorn's HTTP protocol, with one write a response instead of two, and with connections that can be watched.
 
 uvicorn writes a response's head as soon as the application has given it, and the body after it: two system calls,
 and a client that is woken twice. Here the head waits for the body (docs/decisions/0007-single-messages.md).
+
+It also keeps to itself whether a client has taken what was written (web/connection.py says who wants to know).
+Here a connection tells it: what is neither in the transport's buffer nor unacknowledged in the system's has
+arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import termios
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from cooee.web.connection import EXTENSION
+
+LOOK_S = (0.001, 0.05)
+"""How often it is looked whether octets have arrived: at first, and later."""
 
 
 class _HeadWaits:
@@ -53,7 +68,7 @@ class _HeadWaits:
 
 
 class OneWrite(HttpToolsProtocol):
-    """To be given to uvicorn as its `http`."""
+    """Joins the head and the body of a response."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Everything is written through a transport that joins head and body."""
@@ -64,3 +79,69 @@ class OneWrite(HttpToolsProtocol):
         """A response without a body ends with its head."""
         self._joined.flush()
         super().on_response_complete()
+
+
+class Watched(OneWrite):
+    """To be given to uvicorn as its `http`: its requests know their connection (web/connection.py)."""
+
+    _closed = False
+    _all_taken = False
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        scope: Any = self.scope
+        scope["extensions"] = {EXTENSION: self}
+
+    def eof_received(self) -> None:
+        # Now or never: the socket is about to be closed.
+        self._all_taken = self._under_way() == 0
+        self._closed = True
+        super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        super().connection_lost(exc)
+
+    def gone(self) -> bool:
+        return self._closed
+
+    async def taken(self, patience_s: float) -> bool:
+        if self.gone() or self.transport.is_closing():
+            return False
+        pause, slowest = LOOK_S
+        left = self._under_way()
+        moved = self.loop.time()
+        # uvloop hands over what was written at the end of its round.
+        await asyncio.sleep(0)
+        while not self.gone():
+            before, left = left, self._under_way()
+            if left == 0:
+                return True
+            if left != before:
+                moved = self.loop.time()
+            elif self.loop.time() - moved > patience_s:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, slowest)
+        return self._all_taken
+
+    def abort(self) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and not self._closed:
+            # What the system has buffered must not arrive either: it will be told again.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as twin:
+                twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _under_way(self) -> int:
+        """Octets that were written and that the other side has not acknowledged."""
+        buffered = self.transport.get_write_buffer_size()
+        sock = self.transport.get_extra_info("socket")
+        if buffered or sock is None:
+            return buffered
+        try:
+            answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        except OSError:
+            # A system that does not tell, or a socket that is gone: then only the buffer counts.
+            return 0
+        return int(struct.unpack("i", answer)[0])

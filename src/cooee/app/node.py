@@ -15,11 +15,11 @@ import uvicorn
 
 from cooee.app import simulator
 from cooee.app.filelock import FileLock
-from cooee.app.http import OneWrite
+from cooee.app.http import Watched
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
 from cooee.engine.fleet import Defaults
-from cooee.engine.supervisor import Engine
+from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
@@ -28,6 +28,8 @@ from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
+from cooee.service.optouts import Optouts
+from cooee.service.replies import Replies
 from cooee.service.reports import Reports
 from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
@@ -84,7 +86,7 @@ class Node:
         self.clock = clock or SystemClock()
         self.failure: BaseException | None = None
         self.smsc: Smsc | None = None
-        self._smsc_config = smsc or SmscConfig()
+        self._smsc_config = smsc or SmscConfig(control_port=settings.simulate_control_port or None)
         self._stopped = asyncio.Event()
         self._drained = asyncio.Event()
         self._draining = False
@@ -154,6 +156,8 @@ class Node:
                 defaults=Defaults(settings.uncertain_wait_s, settings.max_age_h),
                 memory=memory,
                 announce=self._announce,
+                parts_wait_s=settings.reply_parts_wait_s,
+                webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
@@ -194,6 +198,8 @@ class Node:
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
+                replies=Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None),
+                optouts=Optouts(self.database, self.clock),
                 audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(
@@ -206,7 +212,7 @@ class Node:
             self._undo.callback(app.close)
         config = self._http = uvicorn.Config(
             app,
-            http=OneWrite,
+            http=Watched,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from cooee.smpp.mo import Mo
 from cooee.smpp.receipt import Receipt
 
 Answer = tuple[int, int, int, str]
@@ -89,6 +90,21 @@ class Link(Protocol):
         ...
 
     @property
+    def connection(self) -> int:
+        """A number of the connection at hand that no other one has, in any process."""
+        ...
+
+    @property
+    def heard(self) -> float:
+        """When the carrier last said anything over it, on the monotonic clock."""
+        ...
+
+    @property
+    def unbound(self) -> bool:
+        """Closed in order: the carrier has read every acknowledgement."""
+        ...
+
+    @property
     def free(self) -> int:
         """Segments that it takes now."""
         ...
@@ -132,10 +148,8 @@ class LinkEvents(Protocol):
         """Receipts; `done(True)` acknowledges them, `done(False)` asks the SMSC to send them again."""
         ...
 
-    def messages(
-        self, link: Link, messages: Sequence[tuple[str, str, bytes]], done: Callable[[bool], None]
-    ) -> None:
-        """Messages from handsets: (source, destination, the whole PDU) each; `done` as for receipts."""
+    def messages(self, link: Link, messages: Sequence[Mo], done: Callable[[bool], None]) -> None:
+        """Messages from handsets, or parts of such; `done` as for receipts."""
         ...
 
     def state(self, link: Link, up: bool, reason: str) -> None:

@@ -11,8 +11,8 @@ from cooee.model.clock import Clock
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, segment
 from cooee.smpp.codes import CommandStatus as Status
+from cooee.smpp.mo import parse_mo
 from cooee.smpp.packets import DataSm, DeliverSm
-from cooee.smpp.pdu import encode
 from cooee.smpp.receipt import PlainReceipt, Receipt, parse_receipt
 from cooee.smpp.session import Answer, BindConfig, Inbound, Segment, Session, State, Submission
 from cooee.smpp.template import SubmitTemplate
@@ -127,6 +127,21 @@ class SmppLink:
         return self._session.reason
 
     @property
+    def connection(self) -> int:
+        """See `base.Link`."""
+        return self._session.connection
+
+    @property
+    def heard(self) -> float:
+        """See `base.Link`."""
+        return self._session.heard
+
+    @property
+    def unbound(self) -> bool:
+        """See `base.Link`."""
+        return self._session.unbound
+
+    @property
     def free(self) -> int:
         """See `base.Link`."""
         return self._session.free if self._sends else 0
@@ -188,7 +203,7 @@ class SmppLink:
         if others:
             self._events.messages(
                 self,
-                [(pdu.source_addr, pdu.destination_addr, encode(pdu)) for pdu in others],
+                [parse_mo(pdu) for pdu in others],
                 lambda ok: session.acknowledge(others, 0 if ok else TRY_AGAIN),
             )
 

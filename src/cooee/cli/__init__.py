@@ -21,12 +21,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "originator": ("cooee.cli.originator", "Approve sender IDs of accounts."),
     "rate": ("cooee.cli.rate", "Set what a segment costs, by country."),
     "credits": ("cooee.cli.credits", "Report the credits of accounts by month, for the bill."),
+    "webhook": ("cooee.cli.webhook", "Show, test and replay reply webhooks."),
     "carrier": ("cooee.cli.carrier", "Add, change, check and pause carriers."),
     "campaign": ("cooee.cli.campaign", "List, show, pause and delete campaigns."),
     "message": ("cooee.cli.message", "Look one message up."),
     "uncertain": ("cooee.cli.uncertain", "Settle messages that may or may not have arrived."),
     "send": ("cooee.cli.send", "Send a message as an account."),
+    "number": ("cooee.cli.number", "Say whose the replies to a number are."),
+    "reply": ("cooee.cli.reply", "Look at replies, and assign those that are nobody's."),
+    "optout": ("cooee.cli.optout", "Opt numbers out, and see who did so and why."),
+    "keyword": ("cooee.cli.keyword", "Edit STOP, START and their kin, and the answers to them."),
     "pause": ("cooee.cli.campaign", "Pause everything that is scheduled or running."),
+    "handset": ("cooee.cli.handset", "Play the phones behind the simulated SMSC."),
     "smsc": ("cooee.cli.smsc", "Run a simulated SMSC with handsets."),
 }
 """Every command: the module that holds it under its own name, and its line in the overview."""

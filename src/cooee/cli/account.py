@@ -21,6 +21,7 @@ from cooee.cli.base import (
     takes_settings,
     utc_time,
 )
+from cooee.cli.webhook import change_webhook, webhook_changes, webhook_options
 from cooee.config import Settings
 
 if TYPE_CHECKING:
@@ -162,7 +163,8 @@ def add(settings: Settings, name: str, password_stdin: bool, **values: Any) -> N
 @click.option("--parent", help="Account that this one belongs to; empty for none.")
 @_permissions
 @_sending
-@takes_settings("database")
+@webhook_options
+@takes_settings("database", "webhook_allow_private")
 def set_account(settings: Settings, name: str, **values: Any) -> None:
     """Change settings of the account NAME; what is not named stays.
 
@@ -171,14 +173,20 @@ def set_account(settings: Settings, name: str, **values: Any) -> None:
       cooee account set acme --international --zone Australia/Perth
       cooee account set acme --send-window 08:00-21:00 --daily-cap 20000 --low-balance 500
       cooee account set acme --send-window none --daily-cap none
+      echo 'a password' | cooee account set acme --reply-webhook https://acme.example/replies \\
+          --webhook-username cooee --webhook-password-stdin
     """
+    webhook = webhook_changes(settings, values)
     changes = _given(values)
-    if not changes:
+    if not changes and not webhook:
         raise click.UsageError("name at least one setting to change")
 
     async def work() -> None:
-        async with _accounts(settings) as accounts:
-            await accounts.set(name, **changes)
+        if changes:
+            async with _accounts(settings) as accounts:
+                await accounts.set(name, **changes)
+        if webhook:
+            await change_webhook(settings, name, webhook)
 
     run(work())
     click.echo(f"account {name} changed; running servers follow within 5 s")

@@ -69,7 +69,9 @@ def send(
         from cooee.service.accounts import Accounts
         from cooee.service.audience import Audience
         from cooee.service.campaigns import Campaigns
+        from cooee.service.optouts import Optouts
         from cooee.service.recipients import Recipients
+        from cooee.service.replies import Replies
         from cooee.service.reports import Reports
         from cooee.service.routing import Routes
         from cooee.web import campaign
@@ -85,6 +87,8 @@ def send(
                 campaigns=Campaigns(at.database, at.ids, at.clock, Routes(at.database, at.clock)),
                 reports=Reports(at.database),
                 audience=Audience(at.database, at.ids, at.clock),
+                replies=Replies(at.database, at.clock, alone=True),
+                optouts=Optouts(at.database, at.clock),
                 recipients=Recipients(),
                 clock=at.clock,
             )

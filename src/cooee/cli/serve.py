@@ -10,7 +10,16 @@ from cooee.config import Settings
 
 @click.command()
 @takes_settings(
-    "database", "key_file", "host", "port", "role", "simulate", "log_format", "log_level", keeps_running=True
+    "database",
+    "key_file",
+    "host",
+    "port",
+    "role",
+    "simulate",
+    "simulate_control_port",
+    "log_format",
+    "log_level",
+    keeps_running=True,
 )
 def serve(settings: Settings) -> None:
     """Run Cooee until SIGTERM or Ctrl-C: the API, the engine that hands messages to carriers, or both.

@@ -15,13 +15,18 @@ from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow, CarrierState
 from cooee.model.clock import HOUR, SECOND, Clock
 from cooee.model.metrics import BINDS, IN_FLIGHT
+from cooee.service.inbound import Inbound, ReplyIntake
 from cooee.service.receipts import ReceiptIntake
+from cooee.smpp.mo import Mo
 from cooee.smpp.receipt import Receipt
 from cooee.store.database import Database
 from cooee.store.ids import Ids
 from cooee.store.uncertain import Policy
 
 log = structlog.get_logger()
+
+CATCH_UP_S = 0.5
+"""How long a reply waits at most for the recording of what it may answer."""
 
 MakeCarrier = Callable[[CarrierRow], Carrier]
 
@@ -41,16 +46,31 @@ class Lane:
     row: CarrierRow
     carrier: Carrier
     intake: ReceiptIntake
+    replies: ReplyIntake
     workers: dict[int, Worker] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
+
+    async def caught_up(self) -> None:
+        """Waits until the answers that came before now are recorded: a handset may reply at once."""
+        await asyncio.gather(*(worker.recorded(CATCH_UP_S) for worker in self.workers.values()))
+
+    async def idle(self) -> None:
+        """Waits until what came in is answered."""
+        await self.intake.idle()
+        await self.replies.idle()
+
+    async def close(self) -> None:
+        """The same, once all links are closed."""
+        await self.intake.idle()
+        await self.replies.close()
 
 
 class Events:
     """What the links of one carrier report, passed to the worker or the intake that it concerns."""
 
-    def __init__(self, intake: ReceiptIntake, name: str) -> None:
+    def __init__(self, intake: ReceiptIntake, replies: ReplyIntake) -> None:
         self._intake = intake
-        self._name = name
+        self._replies = replies
         self.worker: Worker | None = None
 
     def answers(self, link: Link, slices: Sequence[Slice]) -> None:
@@ -74,11 +94,9 @@ class Events:
         """See `carriers.base.LinkEvents`."""
         self._intake.take(receipts, done)
 
-    def messages(
-        self, link: Link, messages: Sequence[tuple[str, str, bytes]], done: Callable[[bool], None]
-    ) -> None:
+    def messages(self, link: Link, messages: Sequence[Mo], done: Callable[[bool], None]) -> None:
         """See `carriers.base.LinkEvents`."""
-        self._intake.take_messages(messages, done)
+        self._replies.take(link, messages, done)
 
     def state(self, link: Link, up: bool, reason: str) -> None:
         """See `carriers.base.LinkEvents`."""
@@ -97,6 +115,7 @@ class Fleet:
         membership: Membership,
         make: MakeCarrier,
         defaults: Defaults,
+        inbound: Inbound,
         finished: Callable[[Iterable[tuple[int, int]]], None],
         changed: Callable[[set[tuple[int, int]]], None],
         disowned: Callable[[], None],
@@ -107,6 +126,7 @@ class Fleet:
         self._membership = membership
         self._make = make
         self._defaults = defaults
+        self._inbound = inbound
         self._finished = finished
         self._changed = changed
         self._disowned = disowned
@@ -193,7 +213,8 @@ class Fleet:
                 log.error("carrier_unusable", carrier=row.name, reason=str(error))
                 return
             intake = ReceiptIntake(self._database, self._clock, row.id, row.name, row.smpp.codes, self._changed)
-            lane = self._lanes[row.id] = Lane(row, carrier, intake)
+            lane = self._lanes[row.id] = Lane(row, carrier, intake, self._inbound.intake(row.id, row.name))
+            lane.replies.caught_up = lane.caught_up
         for no in set(lane.links) - set(binds):
             await self._close_bind(lane, no)
         for no in set(binds) - set(lane.links):
@@ -209,7 +230,7 @@ class Fleet:
                 worker.wake()
 
     def _open_bind(self, lane: Lane, no: int) -> None:
-        events = Events(lane.intake, lane.row.name)
+        events = Events(lane.intake, lane.replies)
         link = lane.carrier.link(no, events)
         worker = Worker(
             owner=self._membership.id,
@@ -230,13 +251,13 @@ class Fleet:
 
     async def _close_bind(self, lane: Lane, no: int) -> None:
         await lane.workers[no].stop(self._stop_deadline_s)
-        await lane.intake.idle()
+        await lane.idle()
         del lane.workers[no], lane.links[no]
         await self._membership.release(lane.row.id, no)
 
     async def _close_lane(self, lane: Lane) -> None:
         await asyncio.gather(*(worker.stop(self._stop_deadline_s) for worker in lane.workers.values()))
-        await lane.intake.idle()
+        await lane.close()
         for no in list(lane.links):
             await self._membership.release(lane.row.id, no)
         BINDS.labels(lane.row.name).set(0)
@@ -250,7 +271,8 @@ class Fleet:
             return_exceptions=True,
         )
         for lane in lanes:
-            await lane.intake.idle()
+            await lane.close()
+        await self._inbound.close()
         self._lanes.clear()
 
 

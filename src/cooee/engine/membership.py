@@ -122,7 +122,7 @@ class Membership:
         return total
 
     async def take_from(self, owner: int, policies: Policies, beat: int | None) -> int:
-        """Takes every batch and every bind of one engine; how many recipients became uncertain.
+        """Takes every batch, webhook and bind of one engine; how many recipients became uncertain.
 
         `beat` is the last one seen of it, None for an engine without a row. If it shows another one meanwhile, it
         lives, and nothing is taken.
@@ -139,6 +139,7 @@ class Membership:
                     return 0, 0
                 taken, doubtful = await uncertain.take_over(tx, owner, policies, now)
                 if not taken:
+                    await tx.run("drop_webhook_leases", owner=owner)
                     await tx.run("drop_leases", owner=owner)
                     await tx.run("drop_engine", id=owner)
                 return taken, doubtful
@@ -162,6 +163,7 @@ class Membership:
         """An orderly end: binds and row are given up."""
 
         async def drop(tx: Tx) -> None:
+            await tx.run("drop_webhook_leases", owner=self.id)
             await tx.run("drop_leases", owner=self.id)
             await tx.run("drop_engine", id=self.id)
 

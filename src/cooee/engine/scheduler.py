@@ -7,11 +7,11 @@ harm, a sweep lock lets one. A duty that fails is logged and comes again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
-from cooee.model.clock import DAY, MINUTE, Clock
+from cooee.model.clock import DAY, MINUTE, Clock, Window
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import ORPHANS, RESENT
 from cooee.service.routing import Routes
@@ -29,7 +29,8 @@ DECIDE_LOCK, DELAYED_LOCK, ORPHAN_LOCK = 0x636F6F02, 0x636F6F03, 0x636F6F04
 
 
 class Scheduler:
-    """Runs the duties. `wake` tells the workers that something is ready."""
+    """Runs its own duties and those of others: name, seconds between two runs, what to do. `wake` tells the
+    workers that something is ready."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Scheduler:
         policies: Policies,
         wake: Callable[[], None],
         memory: refs.RefMemory | None,
+        duties: Sequence[tuple[str, float, Callable[[], Awaitable[None]]]] = (),
     ) -> None:
         self._database = database
         self._ids = ids
@@ -54,12 +56,14 @@ class Scheduler:
         self._recalled = False
         self._due: dict[str, float] = {}
         self._walk = 0
+        self._window_walk = 0
         self.stuck: str | None = None
         """Why campaigns that are due cannot be dealt, if so."""
         self._duties: tuple[tuple[str, float, Callable[[], Awaitable[None]]], ...] = (
             ("take_due", 0.5, self._take_due),
             ("deal", 0.0, self._deal),
             ("delayed", 0.5, self._delayed),
+            ("windows", 1.0, self._windows),
             ("finish", 0.5, self._finish),
             ("decide", 1.0, self._decide),
             ("counts", 2.0, self._count),
@@ -70,6 +74,7 @@ class Scheduler:
             ("leftovers", 60.0, self._leftovers),
             ("half_lists", 60.0, self._half_lists),
             ("partitions", 600.0, self._partitions),
+            *duties,
         )
 
     def wake(self) -> None:
@@ -169,6 +174,23 @@ class Scheduler:
 
         if await self._database.write(ready, Lane.ENGINE):
             self._wake_workers()
+
+    async def _windows(self) -> None:
+        """Campaigns whose window closed before anything of them went out are scheduled again."""
+        now = self._clock.now_ms()
+
+        async def page(tx: Tx, after: int = self._window_walk) -> tuple[Sequence[Row], Sequence[Row]]:
+            return await tx.all("windowed_page", after=after), await tx.all("windowed_starting")
+
+        running, starting = await self._database.read(page)
+        self._window_walk = running[-1][1] if len(running) == 1000 else 0
+        closed = [(row[0], row[1]) for row in (*running, *starting) if not Window(*row[2:]).is_open(now)]
+        for first in range(0, len(closed), 10):
+            piece = closed[first : first + 10]
+            await self._database.write(
+                lambda tx, piece=piece: campaigns.wait_for_opening(tx, piece, now),  # type: ignore[misc]
+                Lane.BULK,
+            )
 
     async def _finish(self) -> None:
         if not self._done:

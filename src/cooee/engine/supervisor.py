@@ -7,18 +7,23 @@ unbind → leases and row are given up. Whatever of that a kill prevents, the ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import structlog
 
 from cooee.engine.fleet import Defaults, Fleet, MakeCarrier
 from cooee.engine.membership import BEAT_S, Membership
 from cooee.engine.scheduler import Scheduler
+from cooee.engine.webhooks import Webhooks
 from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import UNCERTAIN
+from cooee.service.inbound import Inbound
+from cooee.service.receiver import Receiver
+from cooee.service.resolver import Resolve
 from cooee.service.routing import Routes
 from cooee.store import acceptance, audience
 from cooee.store.carriers import all_carriers
@@ -32,10 +37,20 @@ log = structlog.get_logger()
 FOLLOW_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """How webhooks are called: whether at private addresses too, how many at once, and who resolves names."""
+
+    allow_private: bool = False
+    calls: int = 256
+    resolve: Resolve | None = None
+
+
 class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
 
-    `announce` tells the engines of other nodes that something was dealt.
+    `parts_wait_s`: how long a long reply waits for all of its parts. `announce` tells the engines of other nodes
+    that something was dealt.
     """
 
     def __init__(
@@ -52,6 +67,8 @@ class Engine:
         defaults: Defaults,
         memory: RefMemory | None,
         announce: Callable[[bool], None] | None = None,
+        parts_wait_s: float = 600.0,
+        webhooks: WebhookSettings = WebhookSettings(),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -60,6 +77,9 @@ class Engine:
         self._membership = Membership(database, ids, clock, name, alone=alone)
         self._restart = False
         self._scheduler: Scheduler
+        inbound = Inbound(
+            database, ids, clock, routes, parts_wait_s=parts_wait_s, stored=self.replied, wake=self.wake
+        )
         self._fleet = Fleet(
             database,
             ids,
@@ -67,12 +87,17 @@ class Engine:
             self._membership,
             make,
             defaults,
+            inbound,
             finished=lambda keys: self._scheduler.finished(keys),
             changed=lambda keys: self._scheduler.changed(keys),
             disowned=self._disowned,
         )
         self._announce = announce or (lambda deals: None)
-        self._scheduler = Scheduler(database, ids, clock, routes, self._fleet.policy, self._dealt, memory)
+        self._scheduler = Scheduler(
+            database, ids, clock, routes, self._fleet.policy, self._dealt, memory, inbound.duties
+        )
+        receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
+        self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None
@@ -88,6 +113,10 @@ class Engine:
         """The scheduler made something ready: for the binds of this engine, and for those of its peers."""
         self._fleet.wake()
         self._announce(False)
+
+    def replied(self, accounts: Iterable[int]) -> None:
+        """Replies of these accounts were committed: their webhooks are told."""
+        self._webhooks.wake(accounts)
 
     def reserve(self, carrier_id: int, segments: int) -> Worker | None:
         """Room for a fresh message. Only where no peer can take this engine for dead meanwhile: on PostgreSQL a
@@ -115,7 +144,7 @@ class Engine:
             self._fleet.know(row)
         await self._membership.beat()
         UNCERTAIN.labels("all", "engine gone").inc(await self._membership.take_over(self._fleet.policy))
-        for work in (self._beat(), self._follow(), self._scheduler.run()):
+        for work in (self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run()):
             task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -160,6 +189,7 @@ class Engine:
         old = self._membership.id
         log.warning("engine_begins_anew", engine=old)
         await self._fleet.stop(2.0)
+        self._webhooks.abandon()
         await self._membership.join()
         self._restart = False
         await self._membership.give_up(old, self._fleet.policy)
@@ -172,7 +202,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         # The beat goes on while answers are awaited: nobody must take over from us meanwhile.
-        await self._fleet.stop(deadline_s)
+        await asyncio.gather(self._fleet.stop(deadline_s), self._webhooks.stop(deadline_s))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

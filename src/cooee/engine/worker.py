@@ -93,6 +93,8 @@ class Worker:
         self._credit = 0
         """Room that was found in this turn of the event loop and may still be reserved in it."""
         self._first_pending: float | None = None
+        self._begun = self._ended = 0
+        """Trips, whether or not there was anything to do."""
         self._retry_numbers: list[int] = []
         self._stopping = False
         self.resting = False
@@ -196,6 +198,15 @@ class Worker:
             return self._task.exception()
         return None
 
+    async def recorded(self, deadline_s: float) -> None:
+        """Waits until every answer that has arrived by now is recorded, or for so long at most."""
+        begun = self._begun
+        until = self._clock.monotonic() + deadline_s
+        while self._ended <= begun and self._clock.monotonic() < until:
+            if self._begun == self._ended and not self._has_news():
+                return
+            await asyncio.sleep(0.005)
+
     async def _run(self) -> None:
         backoff = 0.1
         while True:
@@ -203,14 +214,17 @@ class Worker:
                 await self._rest()
             ask: Trip | None = None
             try:
+                self._begun += 1
                 ask = await self._plan()
                 if ask is None:
+                    self._ended = self._begun
                     if self._stopping and not (self._works or self._late or self._promised()):
                         return
                     if self._stopping:
                         await self._pause(0.02)
                     continue
                 await self._make(ask)
+                self._ended = self._begun
                 self.problem = None
                 backoff = 0.1
             except CooeeError as error:
@@ -406,6 +420,8 @@ class Worker:
         for key in outcome.lost:
             log.warning("batch_lost", link=self._name, campaign=key[1], batch=key[2])
             self._drop(key)
+        if outcome.given_up:
+            self._finished([key[:2] for key in outcome.given_up])
         for claimed in outcome.claimed:
             self._begin(claimed, ask.now, ask.max_age_ms)
         orders: list[Order] = []
@@ -424,9 +440,9 @@ class Worker:
 
     def _prepare(self, claimed: Claimed) -> tuple[object, int]:
         validity = self._policy.max_age_ms // 1000
-        if claimed.expires_at is not None:
+        if claimed.remains_ms is not None:
             # In whole quarters of an hour, so that retries of many batches share a template.
-            validity = max(60, (claimed.expires_at - self._clock.now_ms()) // 900_000 * 900)
+            validity = max(60, claimed.remains_ms // 900_000 * 900)
         # Only parts carry a reference: without it, all campaigns with the same text share a template.
         reference = claimed.concat_ref if claimed.segments > 1 else 0
         return self.carrier.prepare(Outgoing(claimed.originator, claimed.body, reference, validity))

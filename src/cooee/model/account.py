@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from cooee.model.clock import day_starts, zone
+from cooee.model.clock import Window, day_starts, zone
 
 if TYPE_CHECKING:
     from cooee.model.tariff import Tariff
@@ -57,6 +57,11 @@ class Account:
     def zone(self) -> ZoneInfo:
         """The zone of times that come in, and of "today"."""
         return zone(self.zone_name)
+
+    @property
+    def send_window(self) -> Window:
+        """When its messages may go."""
+        return Window(self.zone_name, *(self.window or (None, None)))
 
     @property
     def shown_zone(self) -> ZoneInfo | None:

@@ -6,7 +6,8 @@
                    paused ←──────┴──────── paused ──→ deleted
 
 `accepting`: its batches are still being written; the API does not see it. `starting`: due, its batches not yet
-dealt to a carrier. A paused campaign knows by `started_at` whether it was running before.
+dealt to a carrier. A paused campaign knows by `started_at` whether it was running before. One whose send window
+closes before anything of it went out is `scheduled` again.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class CampaignState(enum.IntEnum):
 CAMPAIGN_NEXT: dict[CampaignState, frozenset[CampaignState]] = {
     CampaignState.ACCEPTING: frozenset({CampaignState.SCHEDULED, CampaignState.STARTING, CampaignState.RUNNING}),
     CampaignState.SCHEDULED: frozenset({CampaignState.STARTING, CampaignState.PAUSED, CampaignState.DELETED}),
-    CampaignState.STARTING: frozenset({CampaignState.RUNNING, CampaignState.PAUSED}),
-    CampaignState.RUNNING: frozenset({CampaignState.PAUSED, CampaignState.FINISHED}),
+    CampaignState.STARTING: frozenset({CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.PAUSED}),
+    CampaignState.RUNNING: frozenset({CampaignState.SCHEDULED, CampaignState.PAUSED, CampaignState.FINISHED}),
     CampaignState.PAUSED: frozenset({CampaignState.SCHEDULED, CampaignState.STARTING, CampaignState.DELETED}),
     CampaignState.DELETED: frozenset(),
     CampaignState.FINISHED: frozenset(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cooee.model.errors import ConfigError
@@ -124,23 +124,77 @@ def month_bounds(year: int, month: int, where: ZoneInfo) -> tuple[int, int]:
     )
 
 
-def window_opens(ms: int, where: ZoneInfo, opens: int, closes: int) -> int:
-    """When a send window next lets a message go: `ms` itself while it is open, else its next opening.
+class Window(NamedTuple):
+    """An account's send window as its row holds it: minutes after local midnight, None where it is always open.
 
-    `opens` and `closes` are minutes after local midnight; a window with closes <= opens runs over midnight,
-    and equal ones mean always. The closing minute is outside. Local times count: on the days when daylight
-    saving begins or ends, the window opens and closes by the wall clock.
+    What counts is the clock on the wall there: a window is open in every minute that it shows from `opens` on and
+    before `closes`. With closes < opens it runs over midnight; equal ones, and 0 to 1440, mean always. So on the
+    days when daylight saving begins or ends a window opens and closes by the new time. What the clock skips is
+    not there: an opening in the skipped hour happens as it ends. What it shows twice counts both times.
     """
-    if opens == closes:
-        return ms
-    local = ms_to_local(ms, where)
-    minute = local.hour * 60 + local.minute
-    is_open = opens <= minute < closes if opens < closes else minute >= opens or minute < closes
-    if is_open:
-        return ms
-    day = local.replace(hour=0, minute=0, second=0)
-    for ahead in range(3):
-        opening = local_to_ms(day + timedelta(days=ahead, minutes=opens), where)
-        if opening > ms:
-            return opening
-    raise AssertionError("a day has an opening")  # pragma: no cover
+
+    zone_name: str
+    opens: int | None
+    closes: int | None
+
+    def is_open(self, ms: int) -> bool:
+        """Whether a message may go at this instant."""
+        opens, closes = self.opens, self.closes
+        if opens is None or closes is None or opens == closes:
+            return True
+        local = ms_to_local(ms, zone(self.zone_name))
+        minute = local.hour * 60 + local.minute
+        return opens <= minute < closes if opens < closes else minute >= opens or minute < closes
+
+    def opens_at(self, ms: int) -> int:
+        """When it next lets a message go: `ms` itself while it is open, else the start of its next open minute."""
+        return ms if self.is_open(ms) else _turn(self, ms // MINUTE * MINUTE, True)
+
+    def open_between(self, start: int, end: int) -> int:
+        """Milliseconds from `start` to `end` in which it is open; 0 where `end` is before `start`."""
+        if self.opens is None or self.opens == self.closes:
+            return max(0, end - start)
+        total, at = 0, self.opens_at(start)
+        while at < end:
+            shut = min(end, _turn(self, at // MINUTE * MINUTE, False))
+            total += shut - at
+            at = self.opens_at(shut)
+        return total
+
+
+_HORIZON = 4
+"""Days to look ahead: an opening may fall into a skipped hour on one of them."""
+
+
+@lru_cache(maxsize=4096)
+def _turn(window: Window, minute: int, opens: bool) -> int:
+    """The first minute after `minute` in which `window` is open, or closed; four days on where there is none.
+
+    That can only be one of its edges, in either reading of a time that comes twice, or a change of the clock.
+    """
+    where = zone(window.zone_name)
+    edge = (window.opens if opens else window.closes) or 0
+    day = ms_to_local(minute, where).replace(hour=0, minute=0, second=0)
+    end = minute + _HORIZON * DAY
+    found = [end]
+    for ahead in range(_HORIZON):
+        local = day + timedelta(days=ahead, minutes=edge)
+        found += [round(local.replace(tzinfo=where, fold=fold).timestamp()) * SECOND for fold in (0, 1)]
+    found += _clock_changes(minute, end, where)
+    return min(at for at in found if at > minute and (at == end or window.is_open(at) == opens))
+
+
+def _clock_changes(start: int, end: int, where: ZoneInfo) -> list[int]:
+    """When the clock there is put forward or back, after `start` and up to `end`: one instant, or none."""
+
+    def ahead(ms: int) -> timedelta | None:
+        return datetime.fromtimestamp(ms // SECOND, where).utcoffset()
+
+    before = ahead(start)
+    if ahead(end) == before:
+        return []
+    low, high = start, end
+    while high - low > MINUTE:
+        middle = (low + high) // (2 * MINUTE) * MINUTE
+        low, high = (middle, high) if ahead(middle) == before else (low, middle)
+    return [high]

@@ -15,11 +15,18 @@ UNCERTAIN = Counter("cooee_uncertain_total", "Recipients that became uncertain",
 RESENT = Counter("cooee_resent_total", "Uncertain recipients sent again")
 WASHED = Counter("cooee_washed_total", "Recipients not sent to because they opted out")
 QUARANTINED = Counter("cooee_quarantined_total", "Items put aside because they could not be stored", ["kind"])
+REPLIES = Counter("cooee_replies_total", "Messages from handsets, by what became of them", ["carrier", "outcome"])
+UNROUTED = Gauge("cooee_unrouted_replies", "Messages from handsets that are nobody's")
 BINDS = Gauge("cooee_binds", "Binds that are up", ["carrier"])
 IN_FLIGHT = Gauge("cooee_window_used", "Segments in flight", ["carrier"])
 ORPHANS = Gauge("cooee_orphan_receipts", "Receipts that match nothing yet")
 LOGIN_FAILURES = Counter("cooee_login_failures_total", "Failed logins")
 LOW_BALANCE = Counter("cooee_low_balance_total", "Times that a balance fell below its low-balance mark")
+WEBHOOKS = Counter("cooee_webhook_total", "Calls of reply webhooks, by what came of them", ["outcome"])
+WEBHOOKS_DOWN = Gauge("cooee_webhooks_down", "Receivers of replies that are left alone for now, for they fail")
+WEBHOOK_LATE = Gauge(
+    "cooee_webhook_late_seconds", "How long the most overdue reply of a sound receiver has been due"
+)
 COMMIT_SECONDS = Histogram(
     "cooee_commit_seconds",
     "Time from the first statement of a transaction to its commit",
@@ -39,9 +46,14 @@ __all__ = [
     "QUARANTINED",
     "RECEIPTS",
     "REGISTRY",
+    "REPLIES",
     "REQUESTS",
     "RESENT",
     "SUBMITTED",
     "UNCERTAIN",
+    "UNROUTED",
     "WASHED",
+    "WEBHOOKS",
+    "WEBHOOKS_DOWN",
+    "WEBHOOK_LATE",
 ]

@@ -153,7 +153,7 @@ class Accounts:
             parent_id = old.parent_id if parent is None else await _parent_id(tx, parent or None, old.id)
             await rows.write_settings(tx, replace(apply(old, settings), parent_id=parent_id))
             new = await named(tx, name)
-            if (new.window, new.zone_name) != (old.window, old.zone_name):
+            if new.send_window != old.send_window:
                 await campaign_rows.window_changed(tx, new.id, now)
             return new
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from cooee.model.account import Account
 from cooee.model.campaign import STATUS_WORD, CampaignState
-from cooee.model.clock import Clock, window_opens
+from cooee.model.clock import Clock
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
 from cooee.service.appending import Appending
@@ -210,9 +210,7 @@ class Campaigns:
 
     @staticmethod
     def _wake_at(account: Account, due_at: int | None, now: int) -> int | None:
-        at = max(now, due_at or now)
-        if account.window is not None:
-            at = window_opens(at, account.zone, *account.window)
+        at = account.send_window.opens_at(max(now, due_at or now))
         return at if at > now else None
 
     async def _stage(self, new: NewCampaign) -> None:

@@ -1,4 +1,4 @@
-"""Receipts and messages from carriers, stored in groups; acknowledged only once they are committed.
+"""Receipts from carriers, stored in groups; acknowledged only once they are committed.
 
 What arrives while a transaction is under way goes into the next one. A group that fails is replayed singly, and
 what fails alone goes raw into quarantine, raises an alarm and is acknowledged, so that one poisoned receipt never
@@ -70,7 +70,6 @@ class ReceiptIntake:
         self._changed = changed
         self._queue: deque[tuple[Sequence[Receipt], Done]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._others: set[asyncio.Task[None]] = set()
 
     def take(self, receipts: Sequence[Receipt], done: Done) -> None:
         """Queues a chunk of receipts; `done` is called after their commit."""
@@ -78,16 +77,10 @@ class ReceiptIntake:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._drain())
 
-    def take_messages(self, messages: Sequence[tuple[str, str, bytes]], done: Done) -> None:
-        """Messages from handsets are kept raw, and acknowledged once they are."""
-        task = asyncio.get_running_loop().create_task(self._keep_messages(messages, done))
-        self._others.add(task)
-        task.add_done_callback(self._others.discard)
-
     async def idle(self) -> None:
         """Waits until everything taken is answered."""
-        while self._task is not None or self._others:
-            await asyncio.wait([*self._others, *([self._task] if self._task else [])])
+        while self._task is not None:
+            await asyncio.wait([self._task])
 
     async def _drain(self) -> None:
         try:
@@ -151,21 +144,3 @@ class ReceiptIntake:
         QUARANTINED.labels(kind).inc()
         log.error("quarantined", carrier=self._name, kind=kind, octets=len(body), reason=type(error).__name__)
         return True
-
-    async def _keep_messages(self, messages: Sequence[tuple[str, str, bytes]], done: Done) -> None:
-        async def keep(tx: Tx) -> None:
-            for _, _, pdu in messages:
-                await tx.run(
-                    "quarantine",
-                    at=self._clock.now_ms(), carrier_id=self._carrier_id, kind="reply", body=pdu,
-                    reason="replies are not routed by this version",
-                )  # fmt: skip
-
-        try:
-            await self._database.write(keep, Lane.RECEIPTS)
-        except Exception as error:
-            log.warning("messages_deferred", carrier=self._name, messages=len(messages), reason=str(error))
-            done(False)
-            return
-        QUARANTINED.labels("reply").inc(len(messages))
-        done(True)

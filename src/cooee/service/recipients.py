@@ -104,7 +104,7 @@ class Recipients:
         `decode` is for what is not plain digits, and may raise.
         """
         numbers = self._numbers(account)
-        _add_json(numbers, raw, decode)
+        add_json(numbers, raw, decode)
         return numbers.result()
 
     async def check_with(
@@ -119,7 +119,7 @@ class Recipients:
         await self.prepare(account)
         numbers = self._numbers(account)
         if isinstance(given, memoryview):
-            await self.aside(lambda: _add_json(numbers, given, decode))
+            await self.aside(lambda: add_json(numbers, given, decode))
         else:
             numbers.add(given)
         small = True
@@ -137,13 +137,13 @@ class Recipients:
 
         What is no such record is one invalid number.
         """
-        numbers = self._shaped(account)
+        numbers = shaped(account)
         numbers.add([_number_of(record) for record in records])
         return numbers.result()
 
     def check_records_json(self, account: Account, raw: memoryview, decode: Decode) -> Checked:
         """The same for a large JSON array of them. To be run `aside`."""
-        numbers = self._shaped(account)
+        numbers = shaped(account)
         for chunk in split_json_array(raw, CHUNK):
             if not numbers.add_json_records(chunk):
                 records = decode(b"[" + chunk + b"]")
@@ -161,12 +161,14 @@ class Recipients:
             countries=account.countries,
         )
 
-    @staticmethod
-    def _shaped(account: Account) -> NumberCheck:
-        return NumberCheck(account.country, international=True, plan=False)
+
+def shaped(account: Account) -> NumberCheck:
+    """For lists that take any number of E.164 shape (wire contract §9)."""
+    return NumberCheck(account.country, international=True, plan=False)
 
 
-def _add_json(numbers: NumberCheck, raw: memoryview, decode: Decode) -> None:
+def add_json(numbers: NumberCheck, raw: memoryview, decode: Decode) -> None:
+    """Adds a large JSON array or string that was not decoded yet, giving the interpreter away in between."""
     if raw[0] != 0x5B:
         numbers.add([decode(bytes(raw))])
         return

@@ -45,6 +45,9 @@ Inbound: TypeAlias = DeliverSm | DataSm | PlainReceipt
 WRITE_BUFFER = 1024 * 1024
 """Octets that may wait for the socket before the peer counts as not reading: a large window fits."""
 
+UNBOUND = "unbound"
+"""Why a connection ended whose unbind was answered."""
+
 _FLUSH_SECONDS = 2.0
 _MESSAGE_ID_END = HEADER_LENGTH + 255
 
@@ -97,7 +100,8 @@ class Link(asyncio.Protocol):
         self._reason = ""
         self._finishing = False
         self._unbind_sent = False
-        self._heard = 0.0
+        self.heard = 0.0
+        """When the peer last said anything, on the monotonic clock."""
         self._enquired: float | None = None
         # By identity: a sloppy SMSC may use a sequence number again before its first use is acknowledged.
         self._unacknowledged: dict[int, Inbound] = {}
@@ -147,8 +151,8 @@ class Link(asyncio.Protocol):
             return
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         config = self._config
-        self._heard = self._clock.monotonic()
-        self._bind_until = self._heard + config.bind_timeout_s
+        self.heard = self._clock.monotonic()
+        self._bind_until = self.heard + config.bind_timeout_s
         self._bind_sequence = self.window.next_sequence()
         bind = _BINDS[config.bind_type](
             self._bind_sequence,
@@ -193,7 +197,7 @@ class Link(asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         now = self._clock.monotonic()
-        self._heard = now
+        self.heard = now
         self._enquired = None
         try:
             frames = self._framer.feed(data)
@@ -300,7 +304,7 @@ class Link(asyncio.Protocol):
             news.replies.append(encode(UnbindResp(sequence)))
             news.unbound = True
         elif isinstance(pdu, UnbindResp):
-            self._close("unbound")
+            self._close(UNBOUND)
         elif not command & RESPONSE and not isinstance(pdu, AlertNotification):
             news.replies.append(encode(GenericNack(sequence, CommandStatus.ESME_RINVBNDSTS)))
 
@@ -327,7 +331,7 @@ class Link(asyncio.Protocol):
     def _resume_reading(self) -> None:
         self._read_paused = False
         now = self._clock.monotonic()
-        self._heard = now
+        self.heard = now
         self.window.postpone(now)
         if self._transport is not None and not self.closing:
             self._transport.resume_reading()
@@ -372,7 +376,7 @@ class Link(asyncio.Protocol):
         if self._enquired is not None:
             if now - self._enquired >= self._config.enquire_timeout_s:
                 self._close("no answer to enquire_link", flush=False)
-        elif now - self._heard >= self._config.enquire_link_s:
+        elif now - self.heard >= self._config.enquire_link_s:
             self._enquired = now
             self._write(encode(EnquireLink(self.window.next_sequence())))
 

@@ -26,7 +26,7 @@ import structlog
 
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
-from cooee.smpp.link import Inbound, Link
+from cooee.smpp.link import UNBOUND, Inbound, Link
 from cooee.smpp.window import Answer, Segment, Submission
 
 __all__ = ["Answer", "BindConfig", "Inbound", "Segment", "Session", "SessionEvents", "State", "Submission"]
@@ -143,6 +143,15 @@ class Session:
         self._failures = 0
         self._bound_at: float | None = None
         self._random = SystemRandom()
+        self.connection = 0
+        """A number drawn for the connection at hand: no other one, of any process, has it."""
+        self.unbound = False
+        """Whether the SMSC answered our last unbind: then it has read everything that was written before."""
+
+    @property
+    def heard(self) -> float:
+        """When the SMSC last said anything over this connection, on the monotonic clock."""
+        return self._link.heard if self._link is not None else 0.0
 
     @property
     def free(self) -> int:
@@ -173,7 +182,7 @@ class Session:
             link.finish()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(deadline_s):
-                    await asyncio.shield(link.done)
+                    self.unbound = await asyncio.shield(link.done) == UNBOUND
         if link is not None:
             link.abandon("stopped before the answer came")
         self._task.cancel()
@@ -246,6 +255,7 @@ class Session:
         """One connection from its first packet to its last; returns why it ended."""
         config = self.config
         self._bound_at = None
+        self.connection = self._random.getrandbits(63)
         self._enter(State.CONNECTING, f"to {config.host}:{config.port}")
         link = Link(self)
         self._link = link

@@ -57,7 +57,7 @@ class NewCampaign(msgspec.Struct):
     """When the account's local day began, UTC ms: the daily cap counts by it."""
     pieces: list[bytes] = msgspec.field(default_factory=list)
     """The recipients of each batch."""
-    costs: list[int] = msgspec.field(default_factory=list)
+    costs: Sequence[int] = ()
     """What each recipient of a batch costs, where there are `prices`."""
 
     def __post_init__(self) -> None:
@@ -69,12 +69,13 @@ class NewCampaign(msgspec.Struct):
         if not self.prices:
             self.pieces = [bytes(packed[at : at + step]) for at in range(0, len(packed), step)]
             return
-        self.pieces, self.costs = [], []
+        costs: list[int] = []
+        self.pieces, self.costs = [], costs
         end = 0
         for each, count in self.prices:
             start, end = end, end + count * 8
             self.pieces += [bytes(packed[at : min(at + step, end)]) for at in range(start, end, step)]
-            self.costs += [each] * (len(self.pieces) - len(self.costs))
+            costs += [each] * (len(self.pieces) - len(costs))
 
     def without(self, present: Set[int]) -> NewCampaign:
         """The same for those who are not `present`, each at the price that it has here."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cooee.model.campaign import BatchState, CampaignState
-from cooee.model.clock import window_opens, zone
+from cooee.model.clock import MINUTE, Window
 from cooee.model.errors import CAMPAIGN_STATE, NO_CAMPAIGN, ApiError
 from cooee.model.message import MessageState
 from cooee.store import accounts
 from cooee.store.acceptance import next_turns
 from cooee.store.database import Database, Lane, Row, Tx
 
+LONGEST_BACKOFF_MS = 20 * MINUTE
+"""What waits longer than this waits for a send window: a backoff is at most 15 minutes and its jitter."""
 Deal = Callable[[int], Sequence[int] | None]
 """Carriers for so many batches, in proportion to their TPS; None while there is none."""
 
@@ -21,11 +23,12 @@ Deal = Callable[[int], Sequence[int] | None]
 
 async def _lock(
     tx: Tx, account_id: int, campaign_id: int
-) -> tuple[CampaignState, int | None, int | None, int | None]:
+) -> tuple[CampaignState, int | None, int | None, int | None, int | None]:
+    """State, started_at, wake_at, stopped_at, due_at."""
     row = await tx.one("lock_campaign", account_id=account_id, id=campaign_id)
     if row is None:
         raise ApiError(NO_CAMPAIGN)
-    return CampaignState(row[0]), row[1], row[2], row[3]
+    return CampaignState(row[0]), row[1], row[2], row[3], row[4]
 
 
 _NAMES = {
@@ -47,7 +50,7 @@ def state_name(state: CampaignState, started_at: int | None) -> str:
 
 async def pause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
     """Stops what is not yet handed over. One row changes: whoever claims a batch sees it (wire contract §4)."""
-    state, _, wake_at, _ = await _lock(tx, account_id, campaign_id)
+    state, _, wake_at, *_ = await _lock(tx, account_id, campaign_id)
     if state is CampaignState.PAUSED:
         return
     if state in (CampaignState.DELETED, CampaignState.FINISHED):
@@ -60,18 +63,24 @@ async def pause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
 
 
 async def unpause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
-    """Goes on: as scheduled while its time has not come, else at once."""
-    state, started_at, wake_at, stopped_at = await _lock(tx, account_id, campaign_id)
+    """Goes on: as scheduled while its time has not come or its window is closed, else at once."""
+    state, started_at, wake_at, stopped_at, due_at = await _lock(tx, account_id, campaign_id)
     if state is not CampaignState.PAUSED:
         raise ApiError(CAMPAIGN_STATE, f"unpaused: it is {_NAMES[state]}")
-    waits = started_at is None and wake_at is not None and wake_at > now
+    window = await _window(tx, account_id)
     if stopped_at is not None:
-        await tx.run("age_retries", account_id=account_id, id=campaign_id, stood_still=max(0, now - stopped_at))
+        stood_still = window.open_between(stopped_at, now)
+        await tx.run("age_retries", account_id=account_id, id=campaign_id, stood_still=stood_still)
+    if started_at is None or await _nothing_went_out(tx, account_id, campaign_id):
+        at = window.opens_at(max(now, due_at or now))
+        if at > now:
+            await tx.run("schedule_again", account_id=account_id, id=campaign_id, wake_at=at)
+            return
     await tx.run(
         "set_campaign_state",
         account_id=account_id,
         id=campaign_id,
-        state=CampaignState.SCHEDULED if waits else CampaignState.STARTING,
+        state=CampaignState.STARTING,
         stopped_at=None,
         finished_at=None,
         wake_at=wake_at,
@@ -81,7 +90,7 @@ async def unpause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
 async def delete(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
     """Cancels what was never marked, and refunds exactly that. Running or finished: refused (wire contract §4)."""
     await tx.many_all("lock_accounts", [(account_id,)])
-    state, _, wake_at, _ = await _lock(tx, account_id, campaign_id)
+    state, _, wake_at, *_ = await _lock(tx, account_id, campaign_id)
     if state is CampaignState.DELETED:
         return
     if state not in (CampaignState.SCHEDULED, CampaignState.PAUSED):
@@ -98,20 +107,33 @@ async def delete(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
     await accounts.refund(tx, [(account_id, campaign_id, back, "campaign deleted")], now)
 
 
+async def _window(tx: Tx, account_id: int) -> Window:
+    row = await tx.one("send_window", id=account_id)
+    if row is None:
+        raise LookupError(f"account {account_id} is gone")
+    return Window(*row)
+
+
+async def _nothing_went_out(tx: Tx, account_id: int, campaign_id: int) -> bool:
+    """Whether no recipient was ever marked. The campaign is locked, so that nobody is marking now."""
+    return await tx.one("any_marked", account_id=account_id, id=campaign_id) is None
+
+
 async def release_account(tx: Tx, account_id: int, suspended_at: int | None, now: int) -> None:
     """An account is active again: its campaigns are dealt again, and the pause does not age their retries."""
     if suspended_at is not None:
-        await tx.run("age_account_retries", account_id=account_id, stood_still=max(0, now - suspended_at))
+        stood_still = (await _window(tx, account_id)).open_between(suspended_at, now)
+        await tx.run("age_account_retries", account_id=account_id, stood_still=stood_still)
     await tx.run("restart_account_campaigns", account_id=account_id)
 
 
 async def window_changed(tx: Tx, account_id: int, now: int) -> None:
     """An account has another zone or send window: whatever waits for an opening is judged anew.
 
-    Instants that campaigns were given do not move (wire contract §10).
+    Instants that campaigns were given do not move (wire contract §10). A retry keeps its backoff.
     """
     await tx.run("judge_scheduled", account_id=account_id, now=now)
-    await tx.run("judge_delayed", account_id=account_id, now=now)
+    await tx.run("judge_delayed", account_id=account_id, now=now, backoff=now + LONGEST_BACKOFF_MS)
 
 
 # --- the scheduler's part ----------------------------------------------------------------------------------
@@ -122,7 +144,7 @@ async def take_due(tx: Tx, now: int) -> int:
     due: list[Row] = []
     later: list[Row] = []
     for account_id, campaign_id, zone_name, opens, closes, account_state in await tx.all("due_campaigns", now=now):
-        at = now if opens is None else window_opens(now, zone(zone_name), opens, closes)
+        at = Window(zone_name, opens, closes).opens_at(now)
         if account_state != 1:
             later.append((account_id, campaign_id, now + 60_000))
         elif at > now:
@@ -145,6 +167,12 @@ async def deal_piece(
     row = await tx.one("lock_campaign", account_id=account_id, id=campaign_id)
     if row is None or row[0] != CampaignState.STARTING:
         return None
+    if row[1] is None and after < 0:
+        # Nothing went out: while its window is closed it is scheduled, not running.
+        at = (await _window(tx, account_id)).opens_at(now)
+        if at > now:
+            await tx.run("schedule_again", account_id=account_id, id=campaign_id, wake_at=at)
+            return None
     piece = await tx.all("held_piece", account_id=account_id, id=campaign_id, after=after, limit=200)
     if not piece:
         await tx.run("run_campaign", account_id=account_id, id=campaign_id, now=now)
@@ -185,6 +213,22 @@ async def deal_strays_again(tx: Tx) -> int:
         await tx.run("pull_back", account_id=account_id, id=campaign_id)
         await tx.run("restart_campaign", account_id=account_id, id=campaign_id)
     return len(strays)
+
+
+async def wait_for_opening(tx: Tx, keys: Sequence[tuple[int, int]], now: int) -> int:
+    """Running campaigns of which nothing went out before their window closed are scheduled again; how many.
+
+    `keys`: (account_id, id) of some that may be. Their batches are held as soon as somebody claims them.
+    """
+    count = 0
+    for account_id, campaign_id in sorted(keys):
+        row = await tx.one("lock_campaign", account_id=account_id, id=campaign_id)
+        if row is None or row[0] not in (CampaignState.STARTING, CampaignState.RUNNING):
+            continue
+        at = (await _window(tx, account_id)).opens_at(now)
+        if at > now and await _nothing_went_out(tx, account_id, campaign_id):
+            count += await tx.run("schedule_again", account_id=account_id, id=campaign_id, wake_at=at)
+    return count
 
 
 # --- counting ----------------------------------------------------------------------------------------------

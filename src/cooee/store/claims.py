@@ -31,6 +31,8 @@ class Claimed(msgspec.Struct):
     encoding: int
     segments: int
     concat_ref: int
+    remains_ms: int | None = None
+    """Open send window that is left before a retry is given up."""
 
 
 async def opted_out(tx: Tx, asked: Sequence[tuple[int, Sequence[int]]]) -> set[tuple[int, int]]:

@@ -11,13 +11,14 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 
 from cooee.model.campaign import BatchState, CampaignState
-from cooee.model.clock import window_opens, zone
+from cooee.model.clock import Window
 from cooee.model.message import FLAG_UNCERTAIN, GAVE_UP, MessageState
-from cooee.store import accounts
+from cooee.store import accounts, contacts
 from cooee.store.claims import Claimed, Key, opted_out
 from cooee.store.database import Row, Tx
 from cooee.store.receipts import join_orphans
@@ -76,6 +77,8 @@ class Grant:
     stop: int
     skip: set[int] = field(default_factory=set)
     accepted: dict[int, int] = field(default_factory=dict)
+    washes: bool = True
+    """Who opted out is left out; not so for the answer to an opt-out."""
 
 
 @dataclass(slots=True)
@@ -101,23 +104,41 @@ class Outcome:
     claimed: list[Claimed] = field(default_factory=list)
     refused: list[Key] = field(default_factory=list)
     lost: list[Key] = field(default_factory=list)
+    given_up: list[Key] = field(default_factory=list)
+    """Retries whose time was over when their turn came: these batches are done."""
     retries: int = 0
     washed: int = 0
     set_aside: int = 0
     """Batches whose turn it was and whose campaign may not send now: there may be others behind them."""
 
 
-def may_send(
-    row_state: int, account_state: int, window: tuple[str, int | None, int | None], now: int
-) -> int | None:
+class Held(NamedTuple):
+    """What the rows say of a batch that is still ours: states of its campaign and account, and the window."""
+
+    campaign_state: int
+    account_state: int
+    window: Window
+    sender: str | None
+    """The originator, where it is a number that handsets can write to."""
+
+
+def may_send(row_state: int, account_state: int, window: Window, now: int) -> int | None:
     """None when a campaign may send now; else when to look again (0: nobody knows)."""
     if row_state not in (CampaignState.STARTING, CampaignState.RUNNING) or account_state != 1:
         return 0
-    name, opens, closes = window
-    if opens is None or closes is None:
-        return None
-    at = window_opens(now, zone(name), opens, closes)
+    at = window.opens_at(now)
     return None if at <= now else at
+
+
+def remains(first_at: int, expires_at: int, window: Window, at: int) -> int:
+    """Milliseconds of open send window that recipients first tried at `first_at` have left at the instant `at`.
+
+    `expires_at` is when they would be given up if the window were always open. So from `first_at` to it is what
+    they have in all: max_age, and what they stood still while paused or suspended.
+    """
+    if window.opens is None:
+        return expires_at - at
+    return expires_at - first_at - window.open_between(first_at, at)
 
 
 async def trip(tx: Tx, ask: Trip) -> Outcome:
@@ -125,6 +146,7 @@ async def trip(tx: Tx, ask: Trip) -> Outcome:
     out = Outcome()
     refunds: list[tuple[int, int, int, str]] = []
     held = await _still_ours(tx, ask)
+    senders = {key[:2]: batch.sender for key, batch in held.items() if batch.sender is not None}
     rows: list[Row] = []
     refs: list[Ref] = []
     retries: list[Row] = []
@@ -140,16 +162,16 @@ async def trip(tx: Tx, ask: Trip) -> Outcome:
             continue
         rows += step.rows
         refs += step.refs
-        deleted = state[0] == CampaignState.DELETED
-        _refused(ask, step, deleted, rows, retries, refunds)
+        _refused(ask, step, state, rows, retries, refunds)
         marked = step.marked
-        wait = may_send(state[0], state[1], (state[2], state[3], state[4]), ask.now)
-        if step.numbers and wait is None:
+        if not step.numbers:
+            pass
+        elif may_send(state.campaign_state, state.account_state, state.window, ask.now) is None:
             marked += len(step.numbers)
             grants.append(
                 (Grant(step.key, step.marked, marked), step.numbers, step.attempt, step.flags, step.credits_each)
             )
-        elif step.numbers:
+        else:
             out.refused.append(step.key)
         gone = step.recorded == step.size
         give_back = not step.in_flight and marked == step.marked and (step.release or bool(step.numbers))
@@ -162,40 +184,42 @@ async def trip(tx: Tx, ask: Trip) -> Outcome:
     await _retries_go_out(tx, grants)
     rows.sort(key=_KEY)
     await tx.many("record", rows, carrier_id=ask.carrier_id, now=ask.now)
+    await contacts.note(tx, rows, senders, ask.now)
     await add_refs(tx, ask.carrier_id, refs)
     await join_orphans(tx, ask.carrier_id, refs, ask.now)
     await tx.many("add_batches", retries)
     await tx.many("advance", moves, owner=ask.owner)
-    await _late_attempts(tx, ask, held)
+    await _late_attempts(tx, ask, set(held))
     await accounts.refund(tx, refunds, ask.now)
     out.grants = [grant for grant, *_ in grants]
     out.retries = len(retries)
     return out
 
 
-async def _still_ours(tx: Tx, ask: Trip) -> dict[Key, tuple[int, int, str, int | None, int | None]]:
-    """The batches that nobody has taken over, with the states of their campaigns and accounts."""
+async def _still_ours(tx: Tx, ask: Trip) -> dict[Key, Held]:
+    """The batches that nobody has taken over."""
     if not ask.steps:
         return {}
     if any(step.refused for step in ask.steps):
         await tx.many_all("lock_accounts", sorted({(step.key[0],) for step in ask.steps}))
     await tx.many_all("share_campaigns", sorted({step.key[:2] for step in ask.steps}))
     found = await tx.many_all("held_batches", [(*step.key, step.epoch) for step in ask.steps], owner=ask.owner)
-    return {(row[0], row[1], row[2]): (row[3], row[4], row[5], row[6], row[7]) for row in found}
+    return {(row[0], row[1], row[2]): Held(row[3], row[4], Window(*row[5:8]), row[8]) for row in found}
 
 
 def _refused(
     ask: Trip,
     step: Step,
-    deleted: bool,
+    held: Held,
     rows: list[Row],
     retries: list[Row],
     refunds: list[tuple[int, int, int, str]],
 ) -> None:
     """Temporary refusals: into a retry batch; or the end, when the campaign is gone or their time is over."""
     again: list[Refused] = []
+    deleted = held.campaign_state == CampaignState.DELETED
     for item in step.refused:
-        over = ask.now + item.delay_ms >= step.expires_at
+        over = remains(step.first_at, step.expires_at, held.window, ask.now + item.delay_ms) <= 0
         if not deleted and not over:
             again.append(item)
             state, code = MessageState.RETRYING, item.code
@@ -229,16 +253,17 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
     room = ask.room
     for (account_id, campaign_id, no, attempt, _, credits_each, flags, first_at, expires_at, epoch, marked, packed,
          campaign_state, account_state, zone_name, opens, closes, originator, body, encoding, segments,
-         concat_ref) in rows:  # fmt: skip
+         concat_ref, unwashed) in rows:  # fmt: skip
         key = (account_id, campaign_id, no)
-        wait = may_send(campaign_state, account_state, (zone_name, opens, closes), ask.now)
+        window = Window(zone_name, opens, closes)
+        wait = may_send(campaign_state, account_state, window, ask.now)
         if wait is not None:
             if campaign_state == CampaignState.DELETED:
-                aside.append((*key, BatchState.CANCELLED, None, 0))
+                aside.append((*key, BatchState.CANCELLED, None))
             elif wait:
-                aside.append((*key, BatchState.DELAYED, wait, wait - ask.now))
+                aside.append((*key, BatchState.DELAYED, wait))
             else:
-                aside.append((*key, BatchState.HELD, None, 0))
+                aside.append((*key, BatchState.HELD, None))
             continue
         if room <= 0:
             break
@@ -246,19 +271,22 @@ async def _claim(tx: Tx, ask: Trip, out: Outcome) -> list[tuple[Grant, Sequence[
         numbers.frombytes(bytes.fromhex(packed) if isinstance(packed, str) else packed)
         # A message that is longer than the room still goes, alone: its parts follow as slots free.
         stop = min(len(numbers), marked + max(1, room // segments))
-        if expires_at is not None and expires_at <= ask.now:
+        left = None if expires_at is None else remains(first_at or 0, expires_at, window, ask.now)
+        if left is not None and left <= 0:
             await _give_up(tx, ask, key, numbers[marked:], attempt, segments, credits_each, flags, first_at or 0)
-            aside.append((*key, BatchState.DONE, None, 0))
+            aside.append((*key, BatchState.DONE, None))
+            out.given_up.append(key)
             continue
         room -= (stop - marked) * segments
         takes.append((*key, stop))
         out.claimed.append(
             Claimed(
                 key, epoch + 1, attempt, credits_each, flags, first_at, expires_at, marked, stop, numbers,
-                originator, body, encoding, segments, concat_ref,
+                originator, body, encoding, segments, concat_ref, left,
             )
         )  # fmt: skip
-        grants.append((Grant(key, marked, stop), numbers[marked:stop], attempt, flags, credits_each))
+        grant = Grant(key, marked, stop, washes=not unwashed)
+        grants.append((grant, numbers[marked:stop], attempt, flags, credits_each))
     out.set_aside = len(aside)
     await tx.many("set_aside", aside)
     await tx.many("take_batches", takes, owner=ask.owner)
@@ -301,10 +329,11 @@ async def _wash(
     out: Outcome,
 ) -> None:
     """Recipients who opted out are not written: their row and their refund are, right here."""
-    found = await opted_out(tx, [(grant.key[0], numbers) for grant, numbers, *_ in grants])
+    washed = [each for each in grants if each[0].washes]
+    found = await opted_out(tx, [(grant.key[0], numbers) for grant, numbers, *_ in washed])
     if not found:
         return
-    for grant, numbers, attempt, flags, credits_each in grants:
+    for grant, numbers, attempt, flags, credits_each in washed:
         for at, number in enumerate(numbers, grant.start):
             if at in grant.skip or (grant.key[0], number) not in found:
                 continue
@@ -364,7 +393,7 @@ async def _retries_go_out(tx: Tx, grants: list[tuple[Grant, Sequence[int], int, 
     await tx.many("retry_out", sorted(out))
 
 
-async def _late_attempts(tx: Tx, ask: Trip, held: dict[Key, tuple[int, int, str, int | None, int | None]]) -> None:
+async def _late_attempts(tx: Tx, ask: Trip, held: set[Key]) -> None:
     """Answers to batches that a peer took over: their attempt may have been sent again since."""
     late = [
         (row[0], row[1], row[2], row[4], row[6])
@@ -380,6 +409,7 @@ async def record_late(tx: Tx, carrier_id: int, rows: Sequence[Row], refs: Sequen
     """Answers that came after their recipients had been called uncertain: they raise what still is, and a newer
     attempt keeps the older one's acceptance beside it."""
     await tx.many("record", rows, carrier_id=carrier_id, now=now)
+    await contacts.note_all(tx, rows, now)
     await add_refs(tx, carrier_id, refs)
     await join_orphans(tx, carrier_id, refs, now)
     taken = [(row[0], row[1], row[2], row[4], row[6]) for row in rows if row[3] == MessageState.HANDED_OVER]

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cooee.model.campaign import BatchState, CampaignState
+from cooee.model.clock import Window
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
+from cooee.store import contacts
 from cooee.store.acceptance import next_turns
 from cooee.store.database import Row, Tx
 
@@ -56,6 +58,7 @@ async def take_over(tx: Tx, owner: int, policies: Policies, now: int) -> tuple[i
             )  # fmt: skip
     for carrier_id, rows in by_carrier.items():
         await tx.many("record", rows, carrier_id=carrier_id, now=now)
+        await contacts.note_all(tx, rows, now)
     turns = await next_turns(tx, {row[3] for row in batches if row[3] is not None})
     moves = []
     for row in batches:
@@ -77,9 +80,10 @@ async def decide(tx: Tx, policies: Policies, numbers: Sequence[int], now: int) -
     again: dict[tuple[int, int, int, int, int], list[Row]] = {}
     over: list[Row] = []
     for row in due:
-        account_id, campaign_id, destination, attempt, carrier_id, _, _, _, credits, first_at, state = row
+        account_id, campaign_id, destination, attempt, carrier_id, _, _, _, credits, first_at, state = row[:11]
         policy = policies(carrier_id)
-        if state == CampaignState.DELETED or carrier_id is None or now >= first_at + policy.max_age_ms:
+        too_old = Window(*row[11:]).open_between(first_at, now) >= policy.max_age_ms
+        if state == CampaignState.DELETED or carrier_id is None or too_old:
             over.append((account_id, campaign_id, destination))
         else:
             again.setdefault((account_id, campaign_id, attempt, carrier_id, credits), []).append(row)

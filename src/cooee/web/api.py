@@ -21,9 +21,11 @@ from cooee.model.errors import BAD_ACTION, BAD_METHOD, NO_RESOURCE, TOO_LARGE, A
 from cooee.model.metrics import REQUESTS
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
+from cooee.service.optouts import Optouts
 from cooee.service.recipients import LARGE, Recipients
+from cooee.service.replies import Replies
 from cooee.service.reports import Reports
-from cooee.web import account, audience, campaign, delivery, health
+from cooee.web import account, audience, campaign, delivery, health, optouts, replies
 from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
 from cooee.web.documents import Documents
@@ -39,6 +41,7 @@ from cooee.web.respond import (
     send_bytes,
     send_streamed,
 )
+from cooee.web.witness import send_witnessed
 
 log = structlog.get_logger()
 
@@ -99,6 +102,8 @@ RESOURCES = (
     Resource("drstatus", handler=delivery.delivery_status),
     Resource("retrieveusersettings", handler=account.user_settings, may_be_empty=True),
     Resource("credits", actions={"add": account.add_credits}, get=account.balance),
+    Resource("replies", handler=replies.replies, may_be_empty=True),
+    Resource("optouts", actions={"add": optouts.add, "delete": optouts.delete, "list": optouts.overview}),
 )
 _BY_PATH = {f"/api/{resource.name}{slash}": resource for resource in RESOURCES for slash in ("", "/")}
 
@@ -122,6 +127,8 @@ class Api:
         campaigns: CampaignActions,
         reports: Reports,
         audience: Audience,
+        replies: Replies,
+        optouts: Optouts,
         clock: Clock,
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
@@ -129,7 +136,9 @@ class Api:
         codes: CodeTable | None = None,
     ) -> None:
         self._recipients = Recipients()
-        self._services = Services(accounts, campaigns, reports, audience, self._recipients, clock)
+        self._services = Services(
+            accounts, campaigns, reports, audience, replies, optouts, self._recipients, clock
+        )
         self._authenticate = accounts.authenticate
         self._settings = settings
         self._cors = Cors(settings.cors_origins)
@@ -182,7 +191,9 @@ class Api:
         finally:
             room.leave()
         self._count(resource.name, 0)
-        if isinstance(answer, Streamed):
+        if isinstance(answer, Streamed) and answer.sent is not None:
+            await send_witnessed(scope, receive, send, answer, extra)
+        elif isinstance(answer, Streamed):
             await send_streamed(send, answer, extra, receive)
         else:
             await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)

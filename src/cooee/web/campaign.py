@@ -30,6 +30,8 @@ from cooee.web.request import Accepted, Answer, Fields, Request, Services, whole
 
 MAX_MESSAGE = 2000
 MAX_REFERENCE = 255
+LAST_YEAR = 9999
+"""Days after its end, which another zone or a send window may ask for, have no date any more."""
 
 
 async def create(services: Services, request: Request) -> Answer:
@@ -116,6 +118,8 @@ def _asked_at(fields: Fields, account: Account) -> int | None:
         local = datetime(  # noqa: DTZ001 (a local time; its zone is the account's)
             int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:])
         )
+        if local.year >= LAST_YEAR:
+            raise ApiError(BAD_TIME)
         return local_to_ms(local, account.zone)
     except (ValueError, OverflowError):
         raise ApiError(BAD_TIME) from None

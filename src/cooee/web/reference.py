@@ -11,11 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cooee.model.errors import BAD_ACTION, BAD_RANGE, TABLE, Code
+from cooee.model.errors import BAD_ACTION, TABLE, Code
 from cooee.web.api import RESOURCES, Resource
-
-RESERVED = frozenset({BAD_RANGE})
-"""Codes of resources that this version does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +294,100 @@ ENTRIES: dict[str, Entry] = {
         {"add": (Example('{"credits": 1000, "action": "add"}', '{"Credits":1997,"Code":0}', "The new balance."),)},
         get='{"Credits":1997,"Code":0}',
     ),
+    "replies": Entry(
+        "replies",
+        "Lists what handsets wrote to the account's numbers, oldest first. Messages that opted a handset out are "
+        "listed too. The body may be empty. Without fields, or with `Test`, come the replies that were not "
+        "retrieved yet; with Days, dates or Originator all of that time, retrieved before or not. See "
+        "[Polling](#polling).",
+        (
+            ("Test", "true or false, also 1 or 0, also as text", "Flags none as retrieved."),
+            (
+                "Days",
+                "a whole number from 1 to 366",
+                "From midnight, local time, of so many days back, counting today as the first, until now.",
+            ),
+            (
+                "DateStart",
+                "`YYYY-MM-DD`, in the account's time zone",
+                "From the beginning of this day; without DateEnd until now.",
+            ),
+            (
+                "DateEnd",
+                "`YYYY-MM-DD`, in the account's time zone",
+                "To the end of this day. At most 366 days; not without DateStart, and neither with Days: -950.",
+            ),
+            (
+                "Originator",
+                "text or number",
+                "Only from this mobile (or sender that is no number). Without Days or dates: of the last 31 days.",
+            ),
+        ),
+        {
+            "": (
+                Example(
+                    "{}",
+                    '{"Count":2,"Messages":[{"Received":"2026-07-27T10:01:10","Originator":"61400123456",'
+                    '"Recipient":"61400190444","MessageText":"Thanks, yes i will be at the appointment",'
+                    '"ReferenceId":"4499850"},{"Received":"2026-07-27T11:35:10","Originator":"61400987654",'
+                    '"Recipient":"61400190555","MessageText":"Can we reschedule?","ReferenceId":"4499851"}]}',
+                    "What was not retrieved yet, and is from now on. `ReferenceId` is the Reference of the "
+                    "campaign that it answers: the newest one handed over from `Recipient` to this handset. It is "
+                    'that campaign\'s CampaignId where there was no Reference, and "" where it answers nothing.',
+                ),
+                Example('{"Test": true}', '{"Count":0,"Messages":[]}', "The same, but nothing is flagged."),
+                Example('{"Days": 2}', '{"Count":0,"Messages":[]}', "Yesterday and today."),
+                Example(
+                    '{"DateStart": "2026-06-01", "DateEnd": "2026-06-30"}',
+                    '{"Count":0,"Messages":[]}',
+                    "A range; both days are in it.",
+                ),
+            )
+        },
+    ),
+    "optouts": Entry(
+        "optouts",
+        "The numbers that the account must not write to. Every message is checked against them when it is handed "
+        "over: an opt-out holds from the very next moment on, also for campaigns under way, and the credits of "
+        "who was left out come back. Numbers of any country and kind are taken, see Numbers for how they are "
+        "written. Each account has its own opt-outs, sub-accounts too.",
+        (
+            ("Action", "`add`, `delete` or `list`, in any case", "What to do."),
+            (
+                "Originator",
+                "a list; or one text or number, also with commas",
+                "The numbers, for `add` and `delete`.",
+            ),
+        ),
+        {
+            "add": (
+                Example(
+                    '{"Action": "add", "Originator": ["61400123456", "61400222333"]}',
+                    '{"Message":"Origins added","Code":0}',
+                    "Valid numbers are added, others are ignored; when none is valid: -942. What is opted out "
+                    "already keeps its time and reason.",
+                ),
+            ),
+            "delete": (
+                Example(
+                    '{"Action": "delete", "Originator": ["61400123456"]}',
+                    '{"Message":"Deleted 1 OptOut number","Code":0}',
+                    "They are written to again. A number that was not opted out, or is none, does not count: "
+                    "`Deleted 0 OptOut numbers`. Without Originator: -942.",
+                ),
+            ),
+            "list": (
+                Example(
+                    '{"Action": "list"}',
+                    '{"Count":1,"OptOut":[{"Added":"2026-12-05 18:52:42","Originator":"61400555555",'
+                    '"MessageText":"","Reason":"Client"}]}',
+                    "Newest first. `Reason` is `Client` (through this API or the console), `Reply` (a message to "
+                    "an opt-out number, or a keyword such as STOP; `MessageText` holds it) or `Admin` (the "
+                    "operator). `Added` has a blank between date and time.",
+                ),
+            ),
+        },
+    ),
 }
 
 _MADE = """# REST API
@@ -306,8 +397,7 @@ API and compare the answers. A server has this page at `/docs`, with schemas, an
 `/openapi.json` (OpenAPI 3.1)."""
 
 TOP = """Cooee speaks the published REST API of an existing SMS service, so that programs written for that service
-keep working. [What is ours](#what-is-ours) lists what the published text leaves open. What is missing stands
-[at the end](#not-in-this-version).
+keep working. [What is ours](#what-is-ours) lists what the published text leaves open.
 
 ## Requests
 
@@ -318,7 +408,7 @@ keep working. [What is ours](#what-is-ours) lists what the published text leaves
 - Whole numbers may come as text: `"CampaignId": "1000001"`.
 - The body is UTF-8, at most 64 MiB (setting `body_limit_mb`). Content-Type is not looked at. A byte order mark
   at the start and one comma too many before `}` or `]` are let pass.
-- An empty body counts as `{}` for RetrieveUserSettings. Elsewhere it is -900.
+- An empty body counts as `{}` for RetrieveUserSettings and replies. Elsewhere it is -900.
 - Of large bodies (over 256 KiB) two are read at a time; a third one waits. One that brings nothing for 20 s is
   -900.
 - Checks come in this order: path, method, login, size, JSON, Action, and then what the resource asks for. The
@@ -378,6 +468,23 @@ end. An account may be bound to [approved sender IDs](accounts.md#from-whom); an
 modify and delete settle with it. -202 also stands for a passed [daily cap](accounts.md#how-much). An account
 with a credit limit may have a balance below zero.
 
+Opt-outs take any number of E.164 shape (8 to 15 digits), and so does the Originator of replies.
+
+## Polling
+
+An account has three polls of `/api/replies`, and gets one back each minute; a further one is -907 with HTTP 429
+and says in `Retry-After` how long to wait. All forms of the request count; one that is refused does not. All API
+nodes share the account's three.
+
+The polls of one account are answered one after the other, whatever node they reach. A poll that has waited 60 s
+for those before it is -991.
+
+A reply is flagged as retrieved once it was passed on: after the whole answer is written, and the client's side
+has acknowledged every octet. A client that hangs up before that, or takes nothing for five minutes, has retrieved
+none of them, and gets all of them with its next poll. It should drop those that it has seen: when Cooee itself is killed
+between the answer and the flag, they come again. Behind a proxy, it is the proxy that acknowledges; it should not
+buffer answers.
+
 ## Texts and segments
 
 A text whose characters are all in the GSM 7-bit alphabet goes as such: 160 septets in one SMS, 153 in each
@@ -403,11 +510,10 @@ The published text is silent on these, or its tables are lost. The choices:
   carrier took it is not.
 - Lists: order, what counts as changed, `ActiveCampaign`, and that a deleted one is not found.
 - Idempotency-Key, Retry-After and the limits on logins.
-
-## Not in this version
-
-- /api/replies, the reply webhook, and /api/optouts: -904. Messages from handsets are kept raw, see
-  [operations](operations.md#quarantine).
+- Replies: three polls in reserve, what `ReferenceId` means, -950, at most 366 days, 31 days for an Originator
+  alone; the forms with Days, dates or Originator flag nothing.
+- Opt-outs: the Reason `Admin`, "newest first", `Deleted 0 OptOut numbers`, -942, and that each sub-account has its
+  own.
 """
 
 
@@ -416,8 +522,7 @@ def codes_table() -> str:
     lines = ["| Code | HTTP | Message | Raised when | |", "|---|---|---|---|---|"]
     for code in TABLE:
         whose = "published" if code.given else "ours"
-        when = code.when + (" Not raised by this version." if code in RESERVED else "")
-        lines.append(f"| {code.code} | {code.http} | {message_of(code)} | {when} | {whose} |")
+        lines.append(f"| {code.code} | {code.http} | {message_of(code)} | {code.when} | {whose} |")
     return "\n".join(lines)
 
 

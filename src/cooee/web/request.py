@@ -14,7 +14,9 @@ from cooee.model.clock import Clock
 from cooee.model.errors import ApiError
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
+from cooee.service.optouts import Optouts
 from cooee.service.recipients import CreateCampaign, ModifyCampaign, Recipients
+from cooee.service.replies import Replies
 from cooee.service.reports import Reports
 from cooee.web.body import decode_value
 from cooee.web.respond import Streamed
@@ -56,6 +58,8 @@ class Services:
     campaigns: CampaignActions
     reports: Reports
     audience: Audience
+    replies: Replies
+    optouts: Optouts
     recipients: Recipients
     clock: Clock
 

@@ -35,11 +35,15 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Streamed:
-    """A JSON answer of known length that is not held in memory; `close` frees what it holds."""
+    """A JSON answer of known length that is not held in memory; `close` frees what it holds.
+
+    `sent`, if there is one, is awaited in the end, and told whether the client has taken the whole answer.
+    """
 
     length: int
     chunks: AsyncIterator[bytes]
     close: Callable[[], None]
+    sent: Callable[[bool], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,30 @@ async def send_bytes(
         return
 
 
+def streamed(answer: bytes | Streamed) -> Streamed:
+    """`answer` as one that is streamed."""
+    if isinstance(answer, Streamed):
+        return answer
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield answer
+
+    return Streamed(len(answer), whole(), lambda: None)
+
+
+def start_of(answer: Streamed, extra: tuple[Header, ...]) -> dict[str, Any]:
+    """The ASGI message that a streamed response begins with."""
+    headers = [_JSON, (b"content-length", b"%d" % answer.length), *_STRICT, *extra]
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
 async def send_streamed(send: Send, answer: Streamed, extra: tuple[Header, ...], receive: Receive) -> None:
     """A streamed response. What it holds is freed at once when the client goes away, and when it takes nothing
     for STALLED_S; then the response stays incomplete and the connection is closed."""
-    headers = [_JSON, (b"content-length", b"%d" % answer.length), *_STRICT, *extra]
     # A server need not say, when it is sent to, that there is nobody any more; it says so when it is asked.
     gone = asyncio.ensure_future(_gone(receive))
     try:
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(start_of(answer, extra))
         async for chunk in answer.chunks:
             if gone.done() and gone.result():
                 return

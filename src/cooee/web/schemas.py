@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from cooee.model.errors import (
     BAD_FIELD,
     BAD_ORIGINATOR,
+    BAD_RANGE,
     BAD_TIME,
     CAMPAIGN_STATE,
     CREDITS_INVALID,
@@ -91,6 +92,9 @@ LOCAL_TIME: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T
 
 SPACED_TIME: Schema = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2})?$"}
 """A time with a space in its middle, or "" for none."""
+
+DAY: Schema = {"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"}
+"""A day; "" counts as none."""
 
 WHOLE: Schema = {"type": ["integer", "string"], "pattern": "^ *-?[0-9]+ *$"}
 """A whole number that a client sends, also as text."""
@@ -260,6 +264,70 @@ SCHEMAS: dict[str, ResourceSchema] = {
             )
         },
         get=answer({"Credits": COUNT, "Code": OK}),
+    ),
+    "replies": ResourceSchema(
+        fields={
+            "Test": {"type": ["boolean", "string", "integer"]},
+            "Days": {"type": ["integer", "string"], "minimum": 1, "maximum": 366, "pattern": "^ *[0-9]+ *$"},
+            "DateStart": DAY,
+            "DateEnd": DAY,
+            "Originator": {
+                "type": ["string", "integer", "array"],
+                "items": {"type": ["string", "integer"]},
+                "maxItems": 1,
+            },
+        },
+        actions={
+            "": ActionSchema(
+                answer(
+                    {
+                        "Count": COUNT,
+                        "Messages": listed(
+                            answer(
+                                {
+                                    "Received": LOCAL_TIME,
+                                    "Originator": TEXT,
+                                    "Recipient": TEXT,
+                                    "MessageText": TEXT,
+                                    "ReferenceId": TEXT,
+                                }
+                            )
+                        ),
+                    }
+                ),
+                optional=("Test", "Days", "DateStart", "DateEnd", "Originator"),
+                codes=(BAD_FIELD, BAD_RANGE),
+            )
+        },
+    ),
+    "optouts": ResourceSchema(
+        fields={"Originator": NUMBERS},
+        action="Action",
+        actions={
+            "add": ActionSchema(done("Origins added"), ("Originator",), (), (BAD_FIELD, NO_NUMBER)),
+            "delete": ActionSchema(
+                answer({"Message": {"type": "string", "pattern": "^Deleted [0-9]+ OptOut numbers?$"}, "Code": OK}),
+                required=("Originator",),
+                codes=(BAD_FIELD, NO_NUMBER),
+            ),
+            "list": ActionSchema(
+                answer(
+                    {
+                        "Count": COUNT,
+                        "OptOut": listed(
+                            answer(
+                                {
+                                    "Added": SPACED_TIME,
+                                    "Originator": DIGITS,
+                                    "MessageText": TEXT,
+                                    "Reason": {"enum": ["Client", "Reply", "Admin"]},
+                                }
+                            )
+                        ),
+                    }
+                )
+            ),
+        },
     ),
 }
 """By the name of the resource in `api.RESOURCES`."""

@@ -24,6 +24,9 @@ FROM account WHERE id = :id;
 SELECT a.id, a.name, a.state, a.credits, a.zone, a.country, p.name
 FROM account a LEFT JOIN account p ON p.id = a.parent_id ORDER BY a.name;
 
+-- name: send_window
+SELECT zone, window_opens, window_closes FROM account WHERE id = :id;
+
 -- name: account_summary
 -- What a person is shown beside the account itself.
 SELECT a.credits, p.name, a.suspended_at, a.day_starts, a.day_spent

@@ -65,16 +65,26 @@ DELETE FROM batch WHERE account_id = :account_id AND campaign_id = :id AND no IN
 DELETE FROM campaign WHERE account_id = :account_id AND id = :id AND state = 0;
 
 -- name: lock_campaign [sqlite]
-SELECT state, started_at, wake_at, stopped_at FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0;
+SELECT state, started_at, wake_at, stopped_at, due_at FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0;
 
 -- name: lock_campaign [postgres]
 -- Whoever changes a campaign's state locks it first; marking holds it FOR SHARE.
-SELECT state, started_at, wake_at, stopped_at FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0
+SELECT state, started_at, wake_at, stopped_at, due_at FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0
 FOR UPDATE;
 
 -- name: set_campaign_state
 UPDATE campaign SET state = :state, stopped_at = :stopped_at, finished_at = :finished_at, wake_at = :wake_at
 WHERE account_id = :account_id AND id = :id;
+
+-- name: schedule_again
+-- Waits for its window: nothing of it went out, so it has not started.
+UPDATE campaign SET state = 1, started_at = NULL, stopped_at = NULL, finished_at = NULL, wake_at = :wake_at
+WHERE account_id = :account_id AND id = :id AND state IN (2, 3, 4);
+
+-- name: any_marked
+-- Whether a recipient was ever handed over, or is being. A campaign that has started shows it in its first batches.
+SELECT 1 FROM batch WHERE account_id = :account_id AND campaign_id = :id AND marked > 0
+ORDER BY no LIMIT 1;
 
 -- name: judge_scheduled
 -- The scheduler looks at each at its time, or now, and puts it off where the window is closed.
@@ -82,9 +92,21 @@ UPDATE campaign SET wake_at = CASE WHEN due_at > CAST(:now AS BIGINT) THEN due_a
 WHERE account_id = :account_id AND state IN (1, 4) AND started_at IS NULL;
 
 -- name: judge_delayed
--- First attempts are delayed by a closed window only.
+-- Found by the index of what is delayed: the key's would walk through everything the account ever sent.
 UPDATE batch SET not_before = CAST(:now AS BIGINT)
-WHERE +account_id = CAST(:account_id AS BIGINT) AND state = 3 AND attempt = 1 AND not_before > CAST(:now AS BIGINT);
+WHERE +account_id = CAST(:account_id AS BIGINT) AND state = 3 AND not_before > CAST(:now AS BIGINT)
+  AND (attempt = 1 OR not_before > CAST(:backoff AS BIGINT));
+
+-- name: windowed_page
+-- The next thousand running campaigns, and which of them have a send window that may have closed.
+SELECT c.account_id, c.id, a.zone, a.window_opens, a.window_closes
+FROM (SELECT account_id, id FROM campaign WHERE state = 3 AND id > :after ORDER BY id LIMIT 1000) AS c
+JOIN account a ON a.id = c.account_id ORDER BY c.id;
+
+-- name: windowed_starting
+-- The same for those that are being dealt, or wait for a carrier.
+SELECT c.account_id, c.id, a.zone, a.window_opens, a.window_closes
+FROM campaign c JOIN account a ON a.id = c.account_id WHERE c.state = 2 ORDER BY c.id LIMIT 200;
 
 -- name: campaign_state
 SELECT state, wake_at FROM campaign WHERE account_id = :account_id AND id = :id AND state <> 0;

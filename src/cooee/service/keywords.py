@@ -1,0 +1,98 @@
+"""Keywords: which words opt a handset out or bring it back, for whom they work, and what is answered to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cooee.model.errors import ConfigError
+from cooee.model.inbound import KEYWORD_LENGTH, ReplyKind, keyword_form
+from cooee.model.segments import Encoding, segment, utf16_length
+from cooee.store import accounts
+from cooee.store.database import Database, Row, Tx
+
+ANSWER_LENGTH = 2000
+"""UTF-16 code units of an answer at most, as of any message (wire contract §3)."""
+
+
+class Keywords:
+    """The use cases around keywords. ConfigError says what cannot be."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, word: str, kind: ReplyKind) -> str:
+        """A whole message of that word does as `kind` says from now on; the word as it is compared."""
+        form = _form(word)
+        await self._database.write(lambda tx: tx.run("add_keyword", word=form, kind=kind))
+        return form
+
+    async def remove(self, word: str) -> str:
+        """That word means nothing special any more."""
+        form = _form(word)
+        if not await self._database.write(lambda tx: tx.run("drop_keyword", word=form)):
+            raise ConfigError(f"'{form}' is no keyword: cooee keyword list shows those there are")
+        return form
+
+    async def list(self) -> Sequence[tuple[str, ReplyKind]]:
+        """Every word, those that opt out first."""
+
+        async def read(tx: Tx) -> Sequence[Row]:
+            return await tx.all("list_keywords")
+
+        return [(row[0], ReplyKind(row[1])) for row in await self._database.read(read)]
+
+    async def use(self, account: str, *, on: bool) -> None:
+        """Whether keywords work for an account's numbers. A reply to an opt-out number opts out all the same."""
+
+        async def operation(tx: Tx) -> None:
+            await tx.run("set_keywords", id=(await _account(tx, account)), keywords=int(on))
+
+        await self._database.write(operation)
+
+    async def answer(self, account: str, kind: ReplyKind, text: str) -> None:
+        """What an account answers to a keyword; an empty text for nothing."""
+        if utf16_length(text) > ANSWER_LENGTH:
+            raise ConfigError(f"an answer has at most {ANSWER_LENGTH} characters")
+        if text:
+            try:
+                cut = segment(text)
+            except ValueError as error:
+                raise ConfigError(f"the answer cannot be sent: {error}") from None
+
+        async def operation(tx: Tx) -> None:
+            account_id = await _account(tx, account)
+            if not text:
+                await tx.run("drop_keyword_answer", account_id=account_id, kind=kind)
+                return
+            row = await accounts.by_id(tx, account_id)
+            if row is not None and cut.encoding is Encoding.UCS2 and not row.allow_unicode:
+                raise ConfigError(f"the answer needs Unicode, which account {account} may not send")
+            if row is not None and cut.count > 1 and not row.allow_long:
+                raise ConfigError(f"the answer takes {cut.count} segments, and account {account} may send one")
+            await tx.run("set_keyword_answer", account_id=account_id, kind=kind, body=text)
+
+        await self._database.write(operation)
+
+    async def settings(self, account: str) -> tuple[bool, str | None, str | None]:
+        """Whether keywords work for an account, and what it answers to STOP and to START."""
+
+        async def read(tx: Tx) -> Row:
+            (row,) = await tx.many_all("keyword_accounts", [(await _account(tx, account),)])
+            return row
+
+        row = await self._database.read(read)
+        return bool(row[1]), row[3], row[4]
+
+
+def _form(word: str) -> str:
+    form = keyword_form(word)
+    if not form:
+        raise ConfigError(f"'{word}' can be no keyword: use up to {KEYWORD_LENGTH} letters, digits and blanks")
+    return form
+
+
+async def _account(tx: Tx, name: str) -> int:
+    found = await accounts.by_name(tx, name) if name.isprintable() else None
+    if found is None:
+        raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
+    return found.id

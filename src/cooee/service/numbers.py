@@ -1,0 +1,180 @@
+"""The numbers that handsets write to: whose they are, and what came to those that were nobody's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cooee.model.account import Account
+from cooee.model.clock import Clock
+from cooee.model.errors import ConfigError
+from cooee.model.inbound import NumberKind
+from cooee.model.msisdn import country_of, parse
+from cooee.model.originator import parse_originator
+from cooee.store import accounts, unrouted
+from cooee.store.carriers import by_name
+from cooee.store.database import Database, Lane, Row, Tx
+from cooee.store.inbound import ANY_ACCOUNT, ANY_CARRIER, Taken
+
+EVERY_COUNTRY = "AU"
+"""How local forms are read for a short code that all accounts share."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberView:
+    """One line of the list. `account` None: every account; `carrier` None: any; `waiting`: replies to it that are
+    nobody's."""
+
+    number: str
+    kind: NumberKind
+    account: str | None
+    carrier: str | None
+    added_at: int
+    waiting: int
+
+
+class Numbers:
+    """The use cases around numbers. ConfigError says what cannot be."""
+
+    def __init__(
+        self, database: Database, clock: Clock, stored: Callable[[set[int]], None] = lambda accounts: None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._stored = stored
+
+    async def add(self, raw: str, kind: NumberKind, account: str | None, carrier: str | None = None) -> str:
+        """Says whose the replies to a number are; the number in its canonical form.
+
+        `account` None is for shared numbers: all accounts share it. `carrier` None: whatever carrier is used.
+        """
+        now = self._clock.now_ms()
+        if account is None and kind is not NumberKind.SHARED:
+            raise ConfigError(f"a number of kind {kind.name.lower()} is one account's: name it")
+
+        async def operation(tx: Tx) -> str:
+            owner = None if account is None else await _account(tx, account)
+            number = _canonical(raw, owner)
+            carrier_id = ANY_CARRIER if carrier is None else await _carrier(tx, carrier)
+            account_id = ANY_ACCOUNT if owner is None else owner.id
+            await tx.one("lock_numbers")
+            for row in await tx.many_all("numbers_of", [(number,)]):
+                if row[1] != carrier_id:
+                    continue
+                if row[2] == account_id and row[3] == kind:
+                    raise ConfigError(f"{number} is there already, as {kind.name.lower()}")
+                if row[3] != kind or kind is not NumberKind.SHARED:
+                    was = NumberKind(row[3]).name.lower()
+                    raise ConfigError(f"{number} is {was} already: cooee number remove it first")
+            country = country_of(int(number)) if len(number) > 8 else None
+            country = country or (EVERY_COUNTRY if owner is None else owner.country)
+            await tx.run(
+                "add_number",
+                number=number,
+                carrier_id=carrier_id,
+                account_id=account_id,
+                kind=kind,
+                country=country,
+                now=now,
+            )
+            return number
+
+        return await self._database.write(operation)
+
+    async def remove(self, raw: str, account: str | None = None, carrier: str | None = None) -> int:
+        """Replies to a number are nobody's from now on, or no longer this account's; how many rows went."""
+
+        async def operation(tx: Tx) -> int:
+            owner = None if account is None else await _account(tx, account)
+            number = _canonical(raw, owner)
+            carrier_id = None if carrier is None else await _carrier(tx, carrier)
+            gone = await tx.run(
+                "drop_number",
+                number=number,
+                account_id=None if owner is None else owner.id,
+                carrier_id=carrier_id,
+            )
+            if not gone:
+                raise ConfigError(f"{number} is not there like this: cooee number list shows those there are")
+            return gone
+
+        return await self._database.write(operation)
+
+    async def list(self) -> Sequence[NumberView]:
+        """Every number."""
+
+        async def read(tx: Tx) -> Sequence[Row]:
+            return await tx.all("list_numbers")
+
+        return [
+            NumberView(row[0], NumberKind(row[1]), row[2], row[3], row[4], row[5])
+            for row in await self._database.read(read)
+        ]
+
+    # --- what was nobody's ---------------------------------------------------------------------------------
+
+    async def unrouted(self, number: str | None, limit: int) -> Sequence[Row]:
+        """The newest messages that are nobody's: (id, received_at UTC ms, carrier, originator, recipient, text,
+        parts, missing) each."""
+        return await self._database.read(lambda tx: tx.all("unrouted_replies", recipient=number, limit=limit))
+
+    async def assign(self, ids: Sequence[int], account: str) -> int:
+        """Gives messages to an account; how many."""
+        owner = await self._database.read(lambda tx: _account(tx, account))
+        taken = 0
+        for number in ids:
+
+            async def operation(tx: Tx, number: int = number) -> Taken:
+                rows = await tx.all("unrouted_one", id=number)
+                return await unrouted.assign(tx, rows, (owner.id, owner.country), self._clock.now_ms())
+
+            taken += self._told(await self._database.write(operation, Lane.BULK))
+        return taken
+
+    async def assign_past(self, number: str, account: str | None = None) -> int:
+        """Gives what came to a number to whose it is by now, or to an account; how many."""
+        owner = None if account is None else await self._database.read(lambda tx: _account(tx, account))
+        given = None if owner is None else (owner.id, owner.country)
+        taken, after = 0, (-1, -1)
+        while True:
+
+            async def operation(tx: Tx, after: tuple[int, int] = after) -> tuple[Taken, Row | None]:
+                rows = await tx.all("unrouted_page", recipient=number, after_at=after[0], after_id=after[1])
+                done = await unrouted.assign(tx, rows, given, self._clock.now_ms())
+                return done, rows[-1] if rows else None
+
+            done, last = await self._database.write(operation, Lane.BULK)
+            if last is None:
+                return taken
+            taken += self._told(done)
+            after = (last[1], last[0])
+
+    def _told(self, taken: Taken) -> int:
+        if taken.accounts:
+            self._stored(taken.accounts)
+        return taken.replies
+
+
+async def _account(tx: Tx, name: str) -> Account:
+    found = await accounts.by_name(tx, name) if name.isprintable() else None
+    if found is None:
+        raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
+    return found
+
+
+async def _carrier(tx: Tx, name: str) -> int:
+    found = await by_name(tx, name)
+    if found is None:
+        raise ConfigError(f"there is no carrier '{name}': cooee carrier list shows those there are")
+    return found[0].id
+
+
+def _canonical(raw: str, owner: Account | None) -> str:
+    """A number as replies are found by it: that of an originator, or the local form of the account's country."""
+    sender = parse_originator(raw.strip())
+    if sender is not None and sender.kind != "alpha":
+        return sender.text
+    number = parse(raw, owner.country) if owner is not None else None
+    if number is None:
+        raise ConfigError(f"'{raw}' is no number that handsets can write to: give an MSISDN or a short code")
+    return str(number)
