@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from cooee.engine.webhook_lane import MOST_UNRECORDED
 from cooee.model.campaign import CampaignState
 from cooee.model.message import FLAG_RESENT, MessageState
 from soak.clients import Promises
+from soak.handsets import Handsets, Webhook
 from soak.plan import KINDS
 from soak.storm import Happened, Storm
-from soak.world import CARRIERS, World
+from soak.world import CARRIERS, INBOUND, World
 from tests.reconcile.support_reconcile import Allowed, Books, Report, check_books
+from tests.reconcile.support_stack import wait_for
 
 PROMISED = (
     "accepted and never submitted",
     "receipts lost",
+    "replies lost",
+    "replies stored twice",
     "ledger other than balance",
     "charged for washed or cancelled",
     "states that went down",
@@ -24,20 +29,23 @@ PROMISED = (
 )
 """What must be 0, in the order of the table."""
 WORDS = {
-    "accepted and never submitted": PROMISED[0],
-    "campaigns that clients were told of and that are not there": PROMISED[0],
-    "states that are not what the receipts say": PROMISED[1],
-    "receipts that found no message": PROMISED[1],
-    "balances that are not the ledger's sum": PROMISED[2],
-    "ledgers with gaps": PROMISED[2],
-    "charged other than told": PROMISED[3],
-    "refunded other than due": PROMISED[3],
-    "paid other than told": PROMISED[3],
-    "sent to although opted out": PROMISED[3],
-    "states that went down": PROMISED[4],
-    "submitted twice and not flagged uncertain": PROMISED[5],
-    "submitted twice and no event explains it": PROMISED[5],
-    "submitted twice although held": PROMISED[6],
+    "accepted and never submitted": "accepted and never submitted",
+    "campaigns that clients were told of and that are not there": "accepted and never submitted",
+    "states that are not what the receipts say": "receipts lost",
+    "receipts that found no message": "receipts lost",
+    "replies lost": "replies lost",
+    "replies that the webhook was not told of": "replies lost",
+    "replies stored twice": "replies stored twice",
+    "balances that are not the ledger's sum": "ledger other than balance",
+    "ledgers with gaps": "ledger other than balance",
+    "charged other than told": "charged for washed or cancelled",
+    "refunded other than due": "charged for washed or cancelled",
+    "paid other than told": "charged for washed or cancelled",
+    "sent to although opted out": "charged for washed or cancelled",
+    "states that went down": "states that went down",
+    "submitted twice and not flagged uncertain": "submitted twice without a doubt",
+    "submitted twice and no event explains it": "submitted twice without a doubt",
+    "submitted twice although held": "submitted twice although held",
 }
 """Which promise a disagreement of the books breaks; what is not in here is a fault without a column."""
 
@@ -54,7 +62,42 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-def reconcile(world: World, promises: Promises, storm: Storm, *, harmless: bool) -> Outcome:
+@dataclass
+class Replies:
+    """What handsets wrote, and what the webhook was told."""
+
+    handsets: list[Handsets]
+    webhook: Webhook
+
+    def settle(self, world: World, seconds: float = 90.0) -> None:
+        """Until every message is stored and the webhook has acknowledged those that are its own."""
+        smscs = world.stack.smscs
+        done = "SELECT COUNT(*) FROM webhook_delivery WHERE state = 1"
+        wait_for("no message waits", lambda: not any(one.ask("stats")["mo_pending"] for one in smscs), seconds)
+        wait_for("no webhook waits", lambda: world.stack.rows(done) == [(0,)], seconds, 0.2)
+
+    def check(self, world: World, storm: Storm, report: Report) -> None:
+        """None lost, none stored twice; told twice only where an engine died, or a call was slow."""
+        stored = Counter(row[0] for row in world.stack.rows("SELECT body FROM reply"))
+        sure = {text: number for some in self.handsets for number, text in some.sure}
+        known = sure | {text: number for some in self.handsets for number, text in some.perhaps}
+        report.fault("replies lost", sure.keys() - stored.keys())
+        report.fault("replies stored twice", [text for text, count in stored.items() if count > 1])
+        report.fault("replies that nobody wrote", stored.keys() - known.keys())
+        mine = {text for text in stored if known.get(text) == INBOUND["acme"]}
+        told = self.webhook.acknowledged
+        report.fault("replies that the webhook was not told of", mine - told.keys())
+        report.fault("replies of others that the webhook was told of", told.keys() - mine)
+        again = sum(count - 1 for count in told.values())
+        doubtful = {kind.name for kind in KINDS if kind.doubtful(world.engine)} | {"stop", "disk-full"}
+        events = sum(count for kind, count in storm.counts.items() if kind in doubtful)
+        if again > events * MOST_UNRECORDED:
+            report.fault("replies that the webhook was told of again", [(again, events)])
+        report.counts["replies"], report.counts["told"] = stored.total(), told.total()
+        report.counts["told_again"] = again
+
+
+def reconcile(world: World, promises: Promises, storm: Storm, replies: Replies, *, harmless: bool) -> Outcome:
     """Holds everything against everything. The storm is over and all is settled."""
     stack = world.stack
     keepers = frozenset(world.carrier_ids[carrier.name] for carrier in CARRIERS if carrier.hold)
@@ -66,6 +109,7 @@ def reconcile(world: World, promises: Promises, storm: Storm, *, harmless: bool)
     check_books(books, allowed, world.api_ports, report)
     _opted_out(books, world, report)
     _top_ups(books, promises, report)
+    replies.check(world, storm, report)
     report.fault("states that went down", stack.rows("SELECT what, id, destination, old, new FROM soak_down"))
     doubles = _explained(books, storm.happened, report)
     outcome = Outcome(_counts(books, promises, report, keepers), dict.fromkeys(PROMISED, 0), doubles)
@@ -133,6 +177,9 @@ def _counts(books: Books, promises: Promises, report: Report, keepers: frozenset
         "cancelled": len(books.campaign_of) - states.total() + states[MessageState.CANCELLED],
         "uncertain": report.counts["uncertain"],
         "twice": report.counts["twice"],
+        "replies": report.counts["replies"],
+        "told": report.counts["told"],
+        "told_again": report.counts["told_again"],
         "resent": sum(bool(row.flags & FLAG_RESENT) for row in books.rows.values()),
         "repeats": sum(one.repeats for one in promises.told.values()),
         "unanswered": promises.unanswered,

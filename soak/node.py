@@ -51,6 +51,7 @@ async def _serve(clock: SteeredClock) -> None:
     settings = load()
     logs.setup(settings.log_format, settings.log_level)
     node = Node(settings, clock=clock)
+    node.catch_signals()
     await node.start()
     await node.run()
 

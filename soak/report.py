@@ -11,8 +11,8 @@ from soak.run import Result
 
 BEGIN, END = "<!-- soak: {} -->", "<!-- soak: end -->"
 RUNS = (
-    "| run | events | campaigns | recipients | submit_sm accepted | receipts | handed over | held | washed | "
-    "cancelled | uncertain | submitted twice |"
+    "| run | events | campaigns | recipients | submit_sm accepted | receipts | replies | handed over | held | "
+    "washed | cancelled | uncertain | submitted twice |"
 )
 ZEROS = "| run | " + " | ".join(PROMISED) + " | other disagreements |"
 TWICE = "| run | " + " | ".join(kind.name for kind in KINDS) + " |"
@@ -43,8 +43,8 @@ def _rows(result: Result) -> dict[str, str]:
     named = sum(1 for fault in outcome.faults if not any(fault.startswith(word) for word in _WORDS))
     cells = [
         sum(result.happened.values()), counts["campaigns"], counts["recipients"], counts["submits"],
-        counts["receipts"], counts["handed"], counts["held"], counts["washed"], counts["cancelled"],
-        counts["uncertain"], counts["twice"],
+        counts["receipts"], counts["replies"], counts["handed"], counts["held"], counts["washed"],
+        counts["cancelled"], counts["uncertain"], counts["twice"],
     ]  # fmt: skip
     doubles = [
         f"{result.happened[kind.name]}: {outcome.doubles[kind.name]}" if result.happened[kind.name] else "–"

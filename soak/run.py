@@ -9,8 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from soak.books import Outcome, reconcile
+from soak.books import Outcome, Replies, reconcile
 from soak.clients import Client, Promises, let_go
+from soak.handsets import Handsets, Webhook
 from soak.plan import Event, choose, plan
 from soak.storm import FAR_S, Storm
 from soak.world import ACCOUNTS, World
@@ -83,8 +84,13 @@ def _run(order: Order, folder: Path) -> Result:
             Client(no, order.seed, world.api_ports, ACCOUNTS[no % len(ACCOUNTS)], promises, over, order.pause_s)
             for no in range(order.clients)
         ]
-        for client in clients:
-            client.start()
+        webhook = Webhook(order.seed)
+        world.bring_replies(webhook.port)
+        handsets = [Handsets(world, no, order.seed, over, order.pause_s / 2) for no in range(2)]
+        world.smsc_killed = [some.killed for some in handsets]
+        everybody: list[Client | Handsets] = [*clients, *handsets]
+        for each in everybody:
+            each.start()
         storm = Storm(world)
         try:
             storm.blow(order.events, order.seconds)
@@ -92,14 +98,18 @@ def _run(order: Order, folder: Path) -> Result:
             world.calm(2 * FAR_S)
         finally:
             over.set()
-        for client in clients:
-            client.join()
+        for each in everybody:
+            each.join()
+        webhook.calm()
         began = time.monotonic()
         world.hasten()
         states = world.stack.rows("SELECT id, state FROM campaign WHERE state IN (1, 4) ORDER BY id")
         let_go(world.api_ports, promises, [(int(row[0]), int(row[1])) for row in states])
         settle(world.stack, Allowed(hold=True), SETTLE_S)
+        replies = Replies(handsets, webhook)
+        replies.settle(world)
+        webhook.close()
         settled = time.monotonic() - began
-        outcome = reconcile(world, promises, storm, harmless=order.harmless)
+        outcome = reconcile(world, promises, storm, replies, harmless=order.harmless)
         world.keep_database()
         return Result(order, outcome, storm.counts, settled)

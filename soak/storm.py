@@ -123,6 +123,8 @@ class Storm:
     def smsc_killed(self, event: Event, dice: Random) -> int:
         no = dice.randrange(2)
         with self.world.smsc_locks[no]:
+            for told in self.world.smsc_killed[no : no + 1]:
+                told()
             self.world.smsc(no).kill()
             time.sleep(event.seconds)
             self.world.smsc(no).start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,10 +20,13 @@ from tests.reconcile.support_client import numbers
 from tests.reconcile.support_stack import PASSWORD, Node, SmscProcess, Stack
 
 ACCOUNTS = ("acme", "bravo", "topup")
+INBOUND = {"acme": "61480000001", "bravo": "61480000002"}
+"""Whose number is which; the replies of the first go to the webhook."""
 WINDOW, BINDS = 20, 2
 OPTED_OUT, OF = 400, 29
 """So many numbers are opted out, one in so many."""
 REVIVE_S = 90.0
+SETTINGS = {"webhook_allow_private": "true"}
 
 DOWN = {
     "sqlite": (
@@ -95,6 +98,8 @@ class World:
         self.posts: list[Post] = []
         self.faults: list[str] = []
         self.numbers = numbers(seed)
+        self.smsc_killed: list[Callable[[], None]] = []
+        """By SMSC: who must know that it is being killed."""
         self._seed, self._folder, self._tps, self._most = seed, folder, tps, numbers_most
         self._undo = contextlib.ExitStack()
         self.postgres: Postgres | None = None
@@ -127,7 +132,9 @@ class World:
             url = f"sqlite:///{self.disk.folder / 'soak.db'}"
         self.proxies = Proxies()
         self._undo.callback(self.proxies.stop)
-        stack = self.stack = Stack(url, self._folder, module="soak.node", smsc=self._smsc("hex", 1))
+        stack = self.stack = Stack(
+            url, self._folder, module="soak.node", smsc=self._smsc("hex", 1), settings=SETTINGS
+        )
         stack.add_smsc("second", self._smsc("decimal", 2))
         self._undo.enter_context(stack)
         self.smsc_proxies = [self.proxies.before_port(smsc.port) for smsc in stack.smscs]
@@ -168,6 +175,15 @@ class World:
     def opted_out(self) -> set[int]:
         """Numbers that nobody may send to."""
         return set(islice(numbers(self._seed), 5, OPTED_OUT * OF, OF))
+
+    def bring_replies(self, port: int) -> None:
+        """Registers the numbers, and the webhook that listens on `port`."""
+        for account, number in INBOUND.items():
+            self.stack.cli("number", "add", number, "--account", account, "--kind", "dedicated")
+        self.stack.cli(
+            "account", "set", next(iter(INBOUND)), "--reply-webhook", f"http://127.0.0.1:{port}/replies",
+            "--webhook-username", "u", "--webhook-allow-private",
+        )  # fmt: skip
 
     def execute(self, sql: str) -> None:
         """Statements of the storm's own on the database, beside the nodes."""

@@ -275,6 +275,29 @@ def test_a_session_that_the_server_ends_in_a_transaction_wrote_nothing(postgres:
     asyncio.run(main())
 
 
+def test_a_table_that_is_migrated_meanwhile_costs_a_retry_and_no_error(postgres: PostgresServer) -> None:
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url, pool=2)
+
+        async def look(tx: Tx) -> int:
+            return len((await raw(tx, "SELECT * FROM meta LIMIT 1"))[0])
+
+        assert await database.write(look) == 2
+        other = await asyncpg.connect(url)
+        await other.execute("ALTER TABLE meta ADD COLUMN of_the_future TEXT")
+        await other.close()
+        assert await database.write(look) == 3
+        other = await asyncpg.connect(url)
+        await other.execute("ALTER TABLE meta ADD COLUMN of_another_future TEXT")
+        await other.close()
+        assert await database.read(look) == 4
+        await database.close()
+
+    asyncio.run(main())
+
+
 def test_a_value_that_no_column_holds_is_the_statements_own_fault(postgres: PostgresServer) -> None:
     """Else one bad receipt would be taken for an outage, and keep a carrier's others from being stored."""
     url = postgres.fresh()

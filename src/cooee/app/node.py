@@ -283,11 +283,16 @@ class Node:
         """As SIGTERM does."""
         self._stopped.set()
 
-    async def run(self) -> None:
-        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+    def catch_signals(self) -> None:
+        """SIGTERM and SIGINT stop the node in order from here on, also while it is still starting."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped.set)
+
+    async def run(self) -> None:
+        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+        loop = asyncio.get_running_loop()
+        self.catch_signals()
         await self._stopped.wait()
         log.info("stopping")
         if self.failure is None and self.settings.role != "engine":
@@ -307,5 +312,6 @@ class Node:
 async def serve(settings: Settings) -> None:
     """`cooee serve`."""
     node = Node(settings)
+    node.catch_signals()
     await node.start()
     await node.run()

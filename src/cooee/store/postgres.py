@@ -35,7 +35,13 @@ PLANNING = {
 }
 """How each connection plans (docs/decisions/0005-postgres-plans.md)."""
 RETRIES = 8
-_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_AGAIN = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    # A newer version has migrated a table while this one runs: statements are prepared anew.
+    asyncpg.InvalidCachedStatementError,
+)
 GONE: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -164,13 +170,13 @@ class PostgresDatabase:
     async def write(self, operation: Operation[T], lane: Lane = Lane.API) -> T:
         if lane is Lane.BULK:
             async with self._bulk:
-                return await self._retrying(operation)
-        return await self._retrying(operation)
+                return await self._retrying(operation, readonly=False)
+        return await self._retrying(operation, readonly=False)
 
-    async def _retrying(self, operation: Operation[T]) -> T:
+    async def _retrying(self, operation: Operation[T], *, readonly: bool) -> T:
         for attempt in range(RETRIES):
             try:
-                return await self._once(operation, readonly=False)
+                return await self._once(operation, readonly=readonly)
             except _AGAIN as error:
                 if attempt == RETRIES - 1:
                     raise StoreUnavailable(f"{self._where} is too busy: {type(error).__name__}") from error
@@ -178,7 +184,7 @@ class PostgresDatabase:
         raise AssertionError  # pragma: no cover
 
     async def read(self, operation: Operation[T]) -> T:
-        return await self._once(operation, readonly=True)
+        return await self._retrying(operation, readonly=True)
 
     async def _once(self, operation: Operation[T], *, readonly: bool) -> T:
         committing = False
