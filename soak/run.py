@@ -105,7 +105,10 @@ def _run(order: Order, folder: Path) -> Result:
         world.hasten()
         states = world.stack.rows("SELECT id, state FROM campaign WHERE state IN (1, 4) ORDER BY id")
         let_go(world.api_ports, promises, [(int(row[0]), int(row[1])) for row in states])
-        settle(world.stack, Allowed(hold=True), SETTLE_S)
+        try:
+            settle(world.stack, Allowed(hold=True), SETTLE_S)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{world.stuck()}") from error
         replies = Replies(handsets, webhook)
         replies.settle(world)
         webhook.close()

@@ -282,6 +282,21 @@ class World:
         for carrier in CARRIERS:
             self.stack.cli("carrier", "set", carrier.name, "--set=tps=0")
 
+    def stuck(self) -> str:
+        """What still moves, row by row, for who has to find out why."""
+        batches = self.stack.rows(
+            "SELECT b.campaign_id, b.no, b.carrier_id, b.state, b.attempt, b.size, b.marked, b.recorded, b.owner, "
+            "b.epoch, b.not_before, c.state FROM batch b JOIN campaign c ON c.account_id = b.account_id "
+            "AND c.id = b.campaign_id WHERE b.state = 4 OR (b.state IN (1, 2, 3) AND c.state IN (0, 2, 3))"
+        )
+        lines = [
+            "campaign, no, carrier, state, attempt, size, marked, recorded, owner, epoch, not_before, campaign"
+        ]
+        lines += [", ".join(map(str, row)) for row in batches[:20]]
+        for table in ("engine", "bind_lease"):
+            lines.append(f"{table}: {[tuple(row) for row in self.stack.rows(f'SELECT * FROM {table}')]}")
+        return "\n".join(lines)
+
     def keep_database(self) -> None:
         """A copy of a file beside journals and logs, for who wants to look."""
         if self.postgres is None:
