@@ -70,7 +70,7 @@ class Seen:
 
     @property
     def failed(self) -> bool:
-        """A receipt said that a part was not delivered: the message has failed, whether its rest was sent or not."""
+        """A receipt said that a part was not delivered: so the message has failed, its rest sent or not."""
         return any(stats - {"DELIVRD", "ENROUTE"} for stats in self.sent.values())
 
     @property
