@@ -89,11 +89,11 @@ SELECT r.account_id, r.handset, r.day, 0, r.kind, r.number, r.body, CAST(:now AS
 ON CONFLICT (account_id, handset, day) DO NOTHING;
 
 -- name: due_answers [sqlite]
-SELECT account_id, handset, day, number, body FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100;
+SELECT account_id, handset, day, number, body, kind FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100;
 
 -- name: due_answers [postgres]
 -- Answers that are to become campaigns, locked: another node may be about to do the same.
-SELECT account_id, handset, day, number, body FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100
+SELECT account_id, handset, day, number, body, kind FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100
 FOR UPDATE SKIP LOCKED;
 
 -- name: any_answer_due
