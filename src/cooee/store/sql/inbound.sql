@@ -4,9 +4,9 @@
 SELECT n.number, n.carrier_id, n.account_id, n.kind, n.country FROM {rows} AS r
 CROSS JOIN inbound_number n WHERE n.number = r.number;
 
--- name: numbers_ending
--- A carrier that writes our numbers in national form: there may be one that ends like this.
-SELECT DISTINCT number FROM inbound_number WHERE number LIKE '%' || CAST(:digits AS TEXT) LIMIT 2;
+-- name: our_numbers json(number)
+-- All of them, once for a group in which something came for another: a carrier may write them in national form.
+SELECT DISTINCT number FROM inbound_number;
 
 -- name: lock_numbers [sqlite]
 
