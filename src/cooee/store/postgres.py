@@ -216,7 +216,11 @@ class PostgresDatabase:
         except asyncpg.PostgresError as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
         for hook in tx.hooks:
-            hook()
+            try:
+                hook()
+            except Exception as error:
+                # It is committed all the same, and whoever asked must not be told otherwise.
+                log.error("after_commit_failed", reason=f"{type(error).__name__}: {error}")
         return result
 
     async def close(self) -> None:
