@@ -15,8 +15,9 @@ from soak.world import BINDS, CARRIERS, WINDOW, Post, World
 
 MARGIN_S = 4.0
 """What an event puts in doubt may have been written so long before it, and be noticed so long after."""
-FAR_S = 3600.0
-"""How far a clock jumps at most."""
+FAR_S = 1500.0
+"""How far a clock jumps at most: two that jump apart still agree within the hour in which a repeated reply is told
+from a new one (docs/decisions/0008-repeated-replies.md)."""
 
 
 @dataclass

@@ -17,7 +17,7 @@ from soak.databases import Disk, Postgres
 from soak.node import steer
 from soak.proxy import Proxies, Proxy
 from tests.reconcile.support_client import numbers
-from tests.reconcile.support_stack import PASSWORD, Node, SmscProcess, Stack
+from tests.reconcile.support_stack import PASSWORD, Node, SmscProcess, Stack, wait_for
 
 ACCOUNTS = ("acme", "bravo", "topup")
 INBOUND = {"acme": "61480000001", "bravo": "61480000002"}
@@ -271,11 +271,16 @@ class World:
             with lock:
                 self.mend(no)
         for post in self.posts:
-            steer(post.clock, ahead_s)
             with post.lock:
                 if post.node.pid is None or post.node.ended is not None:
                     post.node.kill()
                     self.revive(post)
+        # What handsets wrote is repeated until it is acknowledged, and known as a repeat for an hour.
+        wait_for(
+            "no message waits", lambda: not any(one.ask("stats")["mo_pending"] for one in self.stack.smscs), 90
+        )
+        for post in self.posts:
+            steer(post.clock, ahead_s)
 
     def hasten(self) -> None:
         """The storm is over: carriers take what is left as fast as it comes."""
