@@ -46,6 +46,9 @@ class Look:
             number=number, msisdn=msisdn, duration=duration, clock=clock_minutes, many=many, size=size
         )
         self._environment.globals.update(asset=assets.path, word_of=STATUS_WORD.__getitem__)
+        # At once and not on the event loop, where the first visitor of each page would make others wait.
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
 
     def render(self, template: str, visit: Visit, values: Mapping[str, Any]) -> str:
         """The text of a template for a visitor."""
