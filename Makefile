@@ -17,8 +17,9 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two at a time: most tests wait for processes and timers more than for a core. One file stays with one worker.
 unit: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/.dev
 	$(BIN)/python -m bench

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi import checks
 
 from cooee.web import openapi
 from cooee.web.api import RESOURCES
-from cooee.web.reference import ENTRIES
+from cooee.web.entries import ENTRIES
 from tests.api.support_api import Client, Server, basic
 from tests.api.support_openapi import Description
 

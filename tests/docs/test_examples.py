@@ -12,7 +12,7 @@ import pytest
 from cooee.model.clock import local_to_ms
 from cooee.model.message import MessageState
 from cooee.web.api import RESOURCES
-from cooee.web.reference import ENTRIES, Example
+from cooee.web.entries import ENTRIES, Example
 from tests.api.support_api import Client, Server
 
 

@@ -12,8 +12,8 @@ import pytest
 from cooee.model.errors import TABLE, Code
 from cooee.web import openapi
 from cooee.web.api import RESOURCES, Resource
+from cooee.web.entries import ENTRIES
 from cooee.web.markdown import anchor, render
-from cooee.web.reference import ENTRIES
 from cooee.web.schemas import SCHEMAS, ActionSchema, ResourceSchema
 
 DOCUMENT = openapi.document()

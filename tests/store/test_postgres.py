@@ -177,6 +177,30 @@ def test_hooks_run_once_after_the_commit(postgres: PostgresServer) -> None:
     asyncio.run(main())
 
 
+def test_a_hook_that_fails_does_not_make_a_commit_look_failed(postgres: PostgresServer) -> None:
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url)
+        ran: list[str] = []
+
+        def fail() -> None:
+            raise OSError("nobody reads the log any more")
+
+        async def operation(tx: Tx) -> int:
+            await put(tx, "kept")
+            tx.after_commit(fail)
+            tx.after_commit(lambda: ran.append("the next one"))
+            return 7
+
+        assert await database.write(operation) == 7
+        assert ran == ["the next one"]
+        assert await get(database, "kept") == ""
+        await database.close()
+
+    asyncio.run(main())
+
+
 def test_bulk_goes_one_at_a_time_and_leaves_room_for_the_others(postgres: PostgresServer) -> None:
     url = postgres.fresh()
 

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from cooee.app import simulator
+from cooee.app import console, simulator
 from cooee.app.filelock import FileLock
 from cooee.app.http import Watched
 from cooee.carriers.smpp import SmppCarrier
@@ -23,11 +23,13 @@ from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
+from cooee.model.live import EngineLive
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
+from cooee.service.operators import Operators
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
@@ -38,10 +40,11 @@ from cooee.store.ids import Ids
 from cooee.store.migrate import check_fits
 from cooee.store.open import open_database, sqlite_path
 from cooee.store.refs import load_memory
-from cooee.store.secrets import key_path, open_secrets, permission_warning
+from cooee.store.secrets import Secrets, key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
 from cooee.store.wakeups import WakeUps
 from cooee.web.api import Api, ApiSettings
+from cooee.web.console import ConsoleServices
 from cooee.web.health import HealthOnly
 
 log = structlog.get_logger()
@@ -96,7 +99,11 @@ class Node:
         self._wakeups: WakeUps | None = None
         self.port = 0
         self.accounts: Accounts
+        self.carriers: Carriers
+        self.operators: Operators
+        self.console_services: ConsoleServices | None = None
         self.codes: CodeTable
+        self.secrets: Secrets
         self.database: Database
 
     async def start(self) -> None:
@@ -123,15 +130,16 @@ class Node:
         self.port = sock.getsockname()[1]
         database = self.database = await open_database(settings.database, self.clock, pool=settings.pool_size)
         self._undo.push_async_callback(database.close)
-        secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
+        secrets = self.secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
         warning = permission_warning(secrets.path)
         if warning:
             log.warning("key_file_readable", reason=warning)
         ids = Ids(database)
         routes = Routes(database, self.clock)
-        carriers = Carriers(database, ids, self.clock, secrets)
+        carriers = self.carriers = Carriers(database, ids, self.clock, secrets)
         self.accounts = Accounts(database, ids, self.clock)
         self._undo.callback(self.accounts.close)
+        self.operators = Operators(database, ids, self.clock, self.accounts)
         if settings.simulate:
             self.smsc = await simulator.start(carriers, self.clock, self._smsc_config)
             self._undo.push_async_callback(self.smsc.stop)
@@ -167,7 +175,7 @@ class Node:
         campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
         watch = asyncio.get_running_loop().create_task(self._watch_schema())
         self._undo.callback(watch.cancel)
-        await self._serve(sock, campaigns, Audience(database, ids, self.clock))
+        await self._serve(sock, campaigns, Audience(database, ids, self.clock), ids)
         gc.collect()
         gc.freeze()
         # Requests make many short-lived objects; looking for cycles among them each 700 allocations finds none.
@@ -188,18 +196,40 @@ class Node:
         if self._wakeups is not None:
             self._wakeups.say(deals)
 
-    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience, ids: Ids) -> None:
         settings = self.settings
         app: Any
         if settings.role == "engine":
             app = HealthOnly(self._readiness, metrics=settings.metrics)
         else:
+            pages = None
+            replies = Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None)
+            optouts = Optouts(self.database, self.clock)
+            if settings.console:
+                pages, self.console_services = console.make(
+                    settings,
+                    self.database,
+                    ids,
+                    self.clock,
+                    accounts=self.accounts,
+                    operators=self.operators,
+                    campaigns=campaigns,
+                    audience=audience,
+                    carriers=self.carriers,
+                    live=self._live,
+                    smsc=self.smsc,
+                    codes=self.codes,
+                    replies=replies,
+                    optouts=optouts,
+                    secrets=self.secrets,
+                    undo=self._undo,
+                )
             app = Api(
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
-                replies=Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None),
-                optouts=Optouts(self.database, self.clock),
+                replies=replies,
+                optouts=optouts,
                 audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(
@@ -207,6 +237,7 @@ class Node:
                 ),
                 readiness=self._readiness,
                 metrics=settings.metrics,
+                console=pages,
                 codes=self.codes,
             )
             self._undo.callback(app.close)
@@ -238,6 +269,9 @@ class Node:
     def _server_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._failed(task.exception() or RuntimeError("the HTTP server ended"))
+
+    def _live(self) -> EngineLive | None:
+        return self._engine.live() if self._engine is not None else None
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         reasons = self._engine.problems() if self._engine is not None else []

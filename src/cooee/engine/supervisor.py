@@ -20,6 +20,7 @@ from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
+from cooee.model.live import EngineLive
 from cooee.model.metrics import UNCERTAIN
 from cooee.service.inbound import Inbound
 from cooee.service.receiver import Receiver
@@ -131,6 +132,10 @@ class Engine:
         if self._scheduler.stuck:
             found.append(self._scheduler.stuck)
         return found + self._fleet.problems()
+
+    def live(self) -> EngineLive:
+        """What a page shows of this engine."""
+        return EngineLive(self._membership.id, self._fleet.live())
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Joins, makes good what dead engines left, and begins. `failed` is told of a fault that ends it."""

@@ -227,8 +227,12 @@ class ReplyIntake:
                 for chunk in chunks:
                     ok = id(chunk) not in failed
                     chunk.done(ok)
+                    mine = keys.get(id(chunk), ())
                     if ok:
-                        self._known.acknowledged(chunk.connection, keys.get(id(chunk), ()))
+                        self._known.acknowledged(chunk.connection, mine)
+                    else:
+                        # A part of it was stored, and comes again with the rest.
+                        self._known.doubt(key[:2] for key in mine)
                 self._tend()
         finally:
             self._task = None
@@ -247,7 +251,7 @@ class ReplyIntake:
         except (StoreUnavailable, CommitUnknown) as error:
             log.warning("replies_deferred", carrier=self._name, replies=len(items), reason=str(error))
             if isinstance(error, CommitUnknown):
-                self._known.doubt(copy for _, copy in arrivals)
+                self._known.doubt((copy.digest, copy.connection) for _, copy in arrivals)
             await asyncio.sleep(0.5)
             return [None] * len(items)
         except Exception as error:
@@ -342,9 +346,9 @@ class _Known:
         """See `store.seen.Acknowledged`."""
         return self._at.get(key)
 
-    def doubt(self, copies: Iterable[Copy]) -> None:
-        """These are refused now, and nobody knows whether they were stored."""
-        self._doubts.update((copy.digest, copy.connection) for copy in copies)
+    def doubt(self, copies: Iterable[tuple[int, int]]) -> None:
+        """These, (digest, connection) each, are refused now and are stored, or may be."""
+        self._doubts.update(copies)
 
     def doubted(self, digest: int, connection: int) -> bool:
         """See `store.seen.Acknowledged`."""

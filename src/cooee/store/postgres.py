@@ -10,11 +10,12 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
 
-from cooee.model.errors import CommitUnknown, StoreError, StoreUnavailable
+from cooee.model.errors import CommitUnknown, ConfigError, StoreError, StoreUnavailable
 from cooee.store.database import Lane, Operation, Row
 from cooee.store.queries import Query, load
 
@@ -127,6 +128,21 @@ class PostgresTx:
         self.undo.append(call)
 
 
+WRITE = "write postgresql://user:password@host:port/database, with special characters as %40 and the like"
+
+
+def place(url: str) -> str:
+    """Host, port and database of an address, without user, password and query; ConfigError when it is none."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        if parts.port is not None and not parts.port:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"the database address is none: {WRITE}") from None
+    return f"{host}{parts.path}"
+
+
 def explain(error: BaseException, where: str) -> str:
     """One sentence for a person about a PostgreSQL error; `where` is the address without its password."""
     match error:
@@ -157,8 +173,8 @@ class PostgresDatabase:
 
     @classmethod
     async def connect(cls, url: str, *, size: int = 10) -> PostgresDatabase:
-        """Opens a pool on `postgresql://…`; StoreUnavailable says why it can't be had."""
-        where = f"the PostgreSQL database at {url.rsplit('@', 1)[-1].removeprefix('postgresql://')}"
+        """Opens a pool on `postgresql://…`; StoreUnavailable or ConfigError say why it can't be had."""
+        where = f"the PostgreSQL database at {place(url)}"
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -170,6 +186,9 @@ class PostgresDatabase:
             )
         except (asyncpg.PostgresError, *GONE) as error:
             raise StoreUnavailable(explain(error, where)) from error
+        except (ValueError, OverflowError, asyncpg.InterfaceError) as error:
+            # What asyncpg says of it may hold the password.
+            raise ConfigError(f"{where}: {WRITE}") from error
         return cls(pool, where)
 
     def unavailable(self, error: BaseException) -> StoreUnavailable:
@@ -225,7 +244,11 @@ class PostgresDatabase:
         except asyncpg.PostgresError as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
         for hook in tx.hooks:
-            hook()
+            try:
+                hook()
+            except Exception as error:
+                # It is committed all the same, and whoever asked must not be told otherwise.
+                log.error("after_commit_failed", reason=f"{type(error).__name__}: {error}")
         return result
 
     async def close(self) -> None:

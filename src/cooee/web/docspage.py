@@ -16,6 +16,7 @@ from typing import Any
 from cooee.model.codetable import CodeTable
 from cooee.web import messagecodes, reference
 from cooee.web.api import RESOURCES, Resource
+from cooee.web.entries import ENTRIES
 from cooee.web.markdown import render
 
 STYLE = files("cooee.web").joinpath("docs.css").read_text(encoding="utf-8")
@@ -96,7 +97,7 @@ def _link(target: str) -> str | None:
 
 def _schemas(document: dict[str, Any], resource: Resource) -> str:
     """The schemas of a resource, folded up."""
-    title = reference.ENTRIES[resource.name].title
+    title = ENTRIES[resource.name].title
     parts = []
     for name, schema in document["components"]["schemas"].items():
         if name == title or name.startswith(f"{title}."):

@@ -26,7 +26,8 @@ from cooee.model.errors import (
     Code,
 )
 from cooee.web.api import MAX_KEY, RESOURCES, Resource
-from cooee.web.reference import ENTRIES, Entry, Example, message_of
+from cooee.web.entries import ENTRIES, Entry, Example
+from cooee.web.reference import message_of
 from cooee.web.schemas import SCHEMAS, ActionSchema, ResourceSchema, Schema
 
 _JSON = "application/json"

@@ -3,7 +3,7 @@
 
 A resource is one entry of `SCHEMAS`. Names are spelt as they are published; the API takes them in any case. Types
 are as liberal as the API is: whole numbers also as text, `null` for what may be absent, unknown fields ignored.
-What a field means is said in `reference.ENTRIES`.
+What a field means is said in `entries.ENTRIES`.
 """
 
 from __future__ import annotations
