@@ -7,7 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
-from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
+from cooee.cli.base import (
+    counted,
+    json_flag,
+    local_time,
+    run,
+    show_json,
+    show_table,
+    station,
+    takes_settings,
+    utc_time,
+)
 from cooee.config import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -120,7 +130,8 @@ def resend(settings: Settings, campaign_id: int | None, number: str | None, ever
             now = at.clock.now_ms()
             return await at.database.write(lambda tx: inspect.release(tx, campaign_id, destination, now))
 
-    click.echo(f"{run(work())} messages are sent again as soon as an engine runs")
+    count = run(work())
+    click.echo(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} sent again as soon as an engine runs")
 
 
 @uncertain.command()
@@ -142,4 +153,4 @@ def fail(settings: Settings, campaign_id: int | None, number: str | None, everyt
             now = at.clock.now_ms()
             return await at.database.write(lambda tx: inspect.fail(tx, campaign_id, destination, now))
 
-    click.echo(f"{run(work())} messages counted as failed")
+    click.echo(f"{counted(run(work()), 'message')} counted as failed")
