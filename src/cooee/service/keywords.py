@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cooee.model.errors import ConfigError
+from cooee.model.gsm import smart
 from cooee.model.inbound import KEYWORD_LENGTH, ReplyKind, keyword_form
 from cooee.model.segments import Encoding, segment, utf16_length
 from cooee.service.accounts import named
@@ -53,17 +54,18 @@ class Keywords:
         """What an account answers to a keyword; an empty text for nothing."""
         if utf16_length(text) > ANSWER_LENGTH:
             raise ConfigError(f"an answer has at most {ANSWER_LENGTH} characters")
-        if text:
-            try:
-                cut = segment(text)
-            except ValueError as error:
-                raise ConfigError(f"the answer cannot be sent: {error}") from None
+        if text and not smart(text).strip():
+            raise ConfigError("an answer needs something to read; give an empty text for no answer")
 
         async def operation(tx: Tx) -> None:
             found = await named(tx, account)
             if not text:
                 await tx.run("drop_keyword_answer", account_id=found.id, kind=kind)
                 return
+            try:
+                cut = segment(smart(text) if found.smart_encoding else text)
+            except ValueError as error:
+                raise ConfigError(f"the answer cannot be sent: {error}") from None
             if cut.encoding is Encoding.UCS2 and not found.allow_unicode:
                 raise ConfigError(f"the answer needs Unicode, which account {account} may not send")
             if cut.count > 1 and not found.allow_long:
