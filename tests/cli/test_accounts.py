@@ -59,6 +59,9 @@ def test_the_list_is_aligned_and_says_when_there_is_nobody(sqlite: Shell) -> Non
 
 def test_what_cannot_be_is_one_line_and_exit_code_1(sqlite: Shell) -> None:
     sqlite.account()
+    sqlite.account("caf\u00e9")
+    twin = sqlite("account", "add", "cafe\u0301", "--password-stdin", stdin=PASSWORD + "\n", code=1)
+    assert "whole letters" in twin
     assert "there is an account 'acme' already" in sqlite(
         "account", "add", "acme", "--password-stdin", stdin=PASSWORD, code=1
     )

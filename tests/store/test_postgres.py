@@ -14,6 +14,7 @@ from cooee.store.database import Lane, Tx
 from cooee.store.open import open_database
 from cooee.store.postgres import PostgresDatabase, explain
 from tests.store.support_proxy import Proxy, proxy
+from tests.store.support_store import raw
 from tests.support.postgres import PostgresServer
 
 
@@ -266,6 +267,75 @@ def test_a_connection_that_dies_before_the_commit_wrote_nothing(postgres: Postgr
             assert "secret" not in str(raised.value)
             assert await get(database, "x") is None
             await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_session_that_the_server_ends_in_a_transaction_wrote_nothing(postgres: PostgresServer) -> None:
+    """As a fast stop does: the server says so first, and the connection breaks a moment later."""
+    url = postgres.fresh()
+
+    async def main() -> None:
+        async with proxy(url) as (middle, through):
+            database = await opened(through)
+            middle.linger_s = 1.0
+
+            async def ended(tx: Tx) -> None:
+                await put(tx, "x")
+                ((pid,),) = await raw(tx, "SELECT pg_backend_pid()")
+                other = await asyncpg.connect(url)
+                await other.execute("SELECT pg_terminate_backend($1)", pid)
+                await other.close()
+                await asyncio.sleep(0.2)
+                await put(tx, "y")
+
+            with pytest.raises(StoreUnavailable):
+                await database.write(ended)
+            middle.linger_s = 0.0
+            assert await get(database, "x") is None
+            await database.write(lambda tx: put(tx, "z"))
+            await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_table_that_is_migrated_meanwhile_costs_a_retry_and_no_error(postgres: PostgresServer) -> None:
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url, pool=2)
+
+        async def look(tx: Tx) -> int:
+            return len((await raw(tx, "SELECT * FROM meta LIMIT 1"))[0])
+
+        assert await database.write(look) == 2
+        other = await asyncpg.connect(url)
+        await other.execute("ALTER TABLE meta ADD COLUMN of_the_future TEXT")
+        await other.close()
+        assert await database.write(look) == 3
+        other = await asyncpg.connect(url)
+        await other.execute("ALTER TABLE meta ADD COLUMN of_another_future TEXT")
+        await other.close()
+        assert await database.read(look) == 4
+        await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_value_that_no_column_holds_is_the_statements_own_fault(postgres: PostgresServer) -> None:
+    """Else one bad receipt would be taken for an outage, and keep a carrier's others from being stored."""
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url)
+
+        async def too_big(tx: Tx) -> None:
+            await tx.run("take_lease", carrier_id=1 << 70, no=0, owner=1)
+
+        with pytest.raises(StoreError) as raised:
+            await database.write(too_big)
+        assert not isinstance(raised.value, StoreUnavailable)
+        await database.close()
 
     asyncio.run(main())
 

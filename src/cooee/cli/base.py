@@ -92,6 +92,7 @@ async def station(settings: Settings) -> AsyncIterator[Station]:
     ConfigError or StoreUnavailable say what is wrong.
     """
     # Imported here: they bring the drivers along, and `cooee --help` needs neither.
+    from cooee.service.audit import Actor, acting
     from cooee.store.ids import Ids
     from cooee.store.open import open_database
     from cooee.store.secrets import key_path, open_secrets, permission_warning
@@ -103,7 +104,8 @@ async def station(settings: Settings) -> AsyncIterator[Station]:
         warning = permission_warning(secrets.path)
         if warning:
             click.echo(f"Warning: {warning}", err=True)
-        yield Station(settings, database, Ids(database), clock, secrets)
+        with acting(Actor("cli")):
+            yield Station(settings, database, Ids(database), clock, secrets)
     finally:
         await database.close()
 

@@ -6,6 +6,7 @@ Called by the link, on the event loop. Nothing here waits but `record_late`.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
@@ -39,6 +40,8 @@ class Arrivals:
     ) -> None:
         self.name = carrier.name
         """Of the link, for the log."""
+        self.answered: Counter[str] = Counter()
+        """Messages by what became of them, as in the metric `cooee_submit_total`."""
         self._carrier = carrier
         self._clock = clock
         self._pacing = pacing
@@ -170,14 +173,17 @@ class Arrivals:
 
     def _count(self, tally: Tally) -> None:
         name = self._carrier.name
-        if tally.accepted:
-            SUBMITTED.labels(name, "accepted").inc(tally.accepted)
-        if tally.refused:
-            SUBMITTED.labels(name, "refused").inc(tally.refused)
-        if tally.retried:
-            SUBMITTED.labels(name, "retried").inc(tally.retried)
+        counts = {
+            "accepted": tally.accepted,
+            "refused": tally.refused,
+            "retried": tally.retried,
+            "uncertain": tally.uncertain,
+        }
+        for outcome, count in counts.items():
+            if count:
+                SUBMITTED.labels(name, outcome).inc(count)
+                self.answered[outcome] += count
         if tally.uncertain:
-            SUBMITTED.labels(name, "uncertain").inc(tally.uncertain)
             UNCERTAIN.labels(name, "no answer").inc(tally.uncertain)
         if tally.throttled:
             self._pacing.throttled()

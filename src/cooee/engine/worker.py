@@ -8,6 +8,7 @@ answer came that nothing else took along. Only what a trip granted is written to
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
@@ -97,6 +98,11 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self.link: Link | None = None
         self.problem: str | None = None
+
+    @property
+    def answered(self) -> Counter[str]:
+        """Messages by what became of them, as in the metric `cooee_submit_total`."""
+        return self.arrivals.answered
 
     def _until(self, now: int) -> int | None:
         return None if self._policy.wait_ms is None else now + self._policy.wait_ms
