@@ -17,6 +17,7 @@ from cooee.model.webhook import (
     check_username,
     masked,
 )
+from cooee.service import audit
 from cooee.service.accounts import named
 from cooee.service.receiver import Outcome, Receiver
 from cooee.store import webhooks
@@ -105,6 +106,7 @@ class ReplyWebhooks:
         """
         check(allow_private=self._allow_private, url=url, username=username, password=password)
         now = self._clock.now_ms()
+        noted = audit.change("webhook changed", account=name)
 
         async def operation(tx: Tx) -> int:
             account = await named(tx, name)
@@ -113,6 +115,7 @@ class ReplyWebhooks:
             if url == NONE:
                 if on:
                     await webhooks.put(tx, account.id, WebhookState.OFF, url="", username="", secret="", now=now)
+                    await audit.note(tx, noted, now, "taken away")
                 return account.id
             if url is None and not on:
                 raise ConfigError(f"account '{name}' has no webhook: give its URL as well")
@@ -125,6 +128,9 @@ class ReplyWebhooks:
                 secret = self._secrets.encrypt(password)
             user = username if username is not None else known[3] if known is not None else ""
             await webhooks.put(tx, account.id, WebhookState.ON, url=address, username=user, secret=secret, now=now)
+            said = [f"URL {masked(url)}" if url is not None else "", "username" if username is not None else ""]
+            said.append("password" if password is not None else "")
+            await audit.note(tx, noted, now, ", ".join(filter(None, said)))
             return account.id
 
         account_id = await self._database.write(operation)
@@ -192,12 +198,33 @@ class ReplyWebhooks:
 
         return await self._database.read(operation)
 
+    async def parked_page(
+        self, name: str | None, *, after: tuple[int, int, int] | None, limit: int
+    ) -> Sequence[tuple[tuple[int, int, int], DeliveryLine]]:
+        """The same in pages, with a key each: behind the key `after`."""
+
+        async def operation(tx: Tx) -> list[tuple[tuple[int, int, int], DeliveryLine]]:
+            account_id = None if name is None else (await named(tx, name)).id
+            account_after, at_after, reply_after = after or (-1, -1, -1)
+            found = await tx.all(
+                "parked_page",
+                account_id=account_id,
+                account_after=account_after,
+                at_after=at_after,
+                reply_after=reply_after,
+                limit=limit,
+            )
+            return [((row[13], row[14], row[2]), _line(row)) for row in found]
+
+        return await self._database.read(operation)
+
     async def replay(self, name: str, reply_id: int | None) -> int:
         """Makes one reply's delivery due at once, or all parked ones of the account; how many.
 
         ConfigError when there is no webhook, or no such delivery to replay.
         """
         now = self._clock.now_ms()
+        noted = audit.change("webhook replayed", account=name)
 
         async def operation(tx: Tx) -> int:
             account = await named(tx, name)
@@ -209,6 +236,10 @@ class ReplyWebhooks:
                 raise ConfigError(
                     f"account '{name}' has no delivery {reply_id} that is parked or waits: "
                     f"cooee webhook deliveries {name} shows those there are"
+                )
+            if moved:
+                await audit.note(
+                    tx, noted, now, f"reply {reply_id}" if reply_id is not None else f"{moved} replies"
                 )
             return moved
 
