@@ -29,7 +29,8 @@ def test_exit_codes_and_streams(tmp_path: Path) -> None:
         [*COOEE, "account", "add", "acme", "--password-stdin"], input=PASSWORD + "\n", text=True, env=where,
         capture_output=True, check=False,
     )  # fmt: skip
-    assert (add.returncode, add.stdout, add.stderr) == (0, "account acme added, UserId 1001\n", "")
+    assert (add.returncode, add.stdout) == (0, "account acme added, UserId 1001\n")
+    assert add.stderr == f"Note: {tmp_path}/c.db is a new database; its key file is {tmp_path}/c.db.key\n"
     again = subprocess.run(
         [*COOEE, "account", "add", "acme", "--password-stdin"], input=PASSWORD + "\n", text=True, env=where,
         capture_output=True, check=False,
