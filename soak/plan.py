@@ -47,6 +47,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("pg-immediate", "PostgreSQL stopped (immediate) and started", doubts=True, engines=POSTGRES,
          seconds=(0.0, 4.0)),
     Kind("pg-cut", "a node's connections to PostgreSQL cut in mid-message", doubts=True, engines=POSTGRES),
+    Kind("pg-stall", "what a node and PostgreSQL say to each other vanishes", doubts=True, engines=POSTGRES,
+         seconds=(1.0, 25.0)),
     Kind("pg-apart", "a node cannot reach PostgreSQL", doubts=True, engines=POSTGRES, seconds=(1.0, 20.0)),
 )  # fmt: skip
 

@@ -23,6 +23,8 @@ class Proxy:
         self.half_of: str | None = None
         """Cut everything in the middle of the next chunk that goes `up` or `down`."""
         self.apart = False
+        self.stalled = False
+        """Nothing passes, and nobody is told."""
         self.cuts = 0
 
     async def start(self) -> None:
@@ -54,6 +56,8 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
+                while self.stalled:  # noqa: ASYNC110 (a thread sets it)
+                    await asyncio.sleep(0.05)
                 if self.half_of == way and len(data) > 1:
                     self.half_of = None
                     self.cuts += 1

@@ -210,6 +210,15 @@ class Storm:
         self.world.proxies.do(post.proxy.cut)
         return self._binds()
 
+    def pg_stall(self, event: Event, dice: Random) -> int:
+        """As a cable that was pulled: no connection ends, nothing comes. What was under way comes later."""
+        proxy = self._post(dice).proxy
+        assert proxy is not None
+        proxy.stalled = True
+        time.sleep(event.seconds)
+        proxy.stalled = False
+        return self._binds()
+
     def pg_apart(self, event: Event, dice: Random) -> int:
         post = self._post(dice)
         proxy = post.proxy
@@ -236,6 +245,7 @@ DOINGS: dict[str, Callable[[Storm, Event, Random], int]] = {
     "pg-fast": Storm.pg_fast,
     "pg-immediate": Storm.pg_immediate,
     "pg-cut": Storm.pg_cut,
+    "pg-stall": Storm.pg_stall,
     "pg-apart": Storm.pg_apart,
 }
 """What each kind of the plan does; each returns how many recipients it may leave in doubt."""

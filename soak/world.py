@@ -266,7 +266,7 @@ class World:
             self.postgres.ensure()
         for proxy in [*self.smsc_proxies, *(post.proxy for post in self.posts if post.proxy is not None)]:
             self.proxies.do(lambda proxy=proxy: proxy.part(False))  # type: ignore[misc]
-            proxy.half_of = None
+            proxy.half_of, proxy.stalled = None, False
         for no, lock in enumerate(self.smsc_locks):
             with lock:
                 self.mend(no)

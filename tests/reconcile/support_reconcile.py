@@ -69,6 +69,11 @@ class Seen:
         return len(self.accepted) == self.parts
 
     @property
+    def failed(self) -> bool:
+        """A receipt said that a part was not delivered: so the message has failed, its rest sent or not."""
+        return any(stats - {"DELIVRD", "ENROUTE"} for stats in self.sent.values())
+
+    @property
     def twice(self) -> bool:
         """A part was accepted more than once."""
         return any(len(ids) > 1 for ids in self.accepted.values())
@@ -283,7 +288,7 @@ def _recipients(books: Books, allowed: Allowed, report: Report) -> None:
             untrue.append((campaign_id, number, row.state.name))
         if row.state in (MessageState.WASHED, MessageState.CANCELLED) and seen is not None and seen.accepted:
             untrue.append((campaign_id, number, row.state.name))
-        told_so = whole or row.code == GAVE_UP or (seen is not None and row.code in seen.refused)
+        told_so = whole or row.code == GAVE_UP or (seen is not None and (row.code in seen.refused or seen.failed))
         if row.state is MessageState.FAILED and not told_so:
             refused.append((campaign_id, number, row.code))
     report.fault("accepted and never submitted", lost)

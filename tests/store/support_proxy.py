@@ -23,6 +23,8 @@ class Proxy:
         self.refuse = False
         self.hates: bytes | None = None
         """A connection that sends this is dropped, that one alone."""
+        self.stalled = False
+        """Nothing passes in either direction, and nobody is told: what a cable that was pulled does."""
         self.linger_s = 0.0
         """How much later a client sees that the server has closed the connection."""
         self.cuts = 0
@@ -41,6 +43,8 @@ class Proxy:
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
+                while self.stalled:  # noqa: ASYNC110 (the test sets it)
+                    await asyncio.sleep(0.05)
                 if self.hates is not None and self.hates in data:
                     self.cuts += 1
                     break
@@ -60,6 +64,8 @@ class Proxy:
     async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
+                while self.stalled:  # noqa: ASYNC110 (the test sets it)
+                    await asyncio.sleep(0.05)
                 writer.write(data)
                 await writer.drain()
             await asyncio.sleep(self.linger_s)

@@ -8,13 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from cooee.engine.membership import DEAD_S
 from cooee.model.clock import ManualClock
 from cooee.model.errors import CommitUnknown, StoreError, StoreUnavailable
 from cooee.store.database import Lane, Tx
 from cooee.store.open import open_database
-from cooee.store.postgres import PostgresDatabase, explain
+from cooee.store.postgres import VANISHED, PostgresDatabase, explain
 from tests.store.support_proxy import Proxy, proxy
-from tests.store.support_store import raw
+from tests.store.support_store import raw, raw_run
 from tests.support.postgres import PostgresServer
 
 
@@ -295,6 +296,43 @@ def test_a_session_that_the_server_ends_in_a_transaction_wrote_nothing(postgres:
             assert await get(database, "x") is None
             await database.write(lambda tx: put(tx, "z"))
             await database.close()
+
+    asyncio.run(main())
+
+
+def test_what_a_vanished_node_had_locked_is_free_again(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without power closes no connection: the server must not wait for it."""
+    assert int(VANISHED["idle_in_transaction_session_timeout"]) < DEAD_S * 1000
+    monkeypatch.setitem(VANISHED, "idle_in_transaction_session_timeout", "500")
+    url = postgres.fresh()
+
+    async def main() -> None:
+        async with proxy(url) as (middle, through):
+            gone, living = await opened(through, pool=2), await opened(url, pool=2)
+            await living.write(lambda tx: put(tx, "x"))
+            locked = asyncio.Event()
+
+            async def lock(tx: Tx) -> None:
+                await raw(tx, "SELECT value FROM meta WHERE name = 'x' FOR UPDATE")
+                middle.stalled = True
+                locked.set()
+                await raw(tx, "SELECT 1")
+
+            task = asyncio.create_task(gone.write(lock))
+            await locked.wait()
+
+            async def change(tx: Tx) -> None:
+                await raw_run(tx, "UPDATE meta SET value = '1' WHERE name = 'x'")
+
+            async with asyncio.timeout(10):
+                await living.write(change)
+            middle.stalled = False
+            with pytest.raises(StoreUnavailable):
+                await task
+            await gone.close()
+            await living.close()
 
     asyncio.run(main())
 

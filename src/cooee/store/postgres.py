@@ -35,6 +35,15 @@ PLANNING = {
     "application_name": "cooee",
 }
 """How each connection plans (docs/decisions/0005-postgres-plans.md)."""
+VANISHED = {
+    # A machine that loses its power or its network says nothing. What its transactions had locked is free again
+    # before a peer takes over from it; transactions of ours are never idle for longer than an event loop stalls.
+    "idle_in_transaction_session_timeout": "10000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+"""When the server gives up a connection (times in ms, those of TCP in s)."""
 RETRIES = 8
 _AGAIN = (
     asyncpg.DeadlockDetectedError,
@@ -173,7 +182,7 @@ class PostgresDatabase:
                 max_size=size,
                 timeout=5,
                 command_timeout=60,
-                server_settings=PLANNING,
+                server_settings=PLANNING | VANISHED,
             )
         except (asyncpg.PostgresError, *GONE) as error:
             raise StoreUnavailable(explain(error, where)) from error

@@ -225,10 +225,13 @@ WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.n
 FOR UPDATE OF b;
 
 -- name: abandoned_owners
--- Owners of batches and webhooks that have no row among the engines: they died between the two.
+-- Owners of batches, webhooks and binds that have no row among the engines: they died between the two, or did not know
+-- yet that they had been taken for dead when they leased them.
 SELECT b.owner FROM batch b WHERE b.state = 4 AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = b.owner)
 UNION
-SELECT w.owner FROM webhook w WHERE w.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = w.owner);
+SELECT w.owner FROM webhook w WHERE w.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = w.owner)
+UNION
+SELECT l.owner FROM bind_lease l WHERE NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = l.owner);
 
 -- name: engine_beat
 SELECT beat FROM engine WHERE id = :id;
