@@ -100,6 +100,22 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "last_batch": ([], {"account_id": A, "id": LARGE}),
     "lock_unstarted": ([], {"account_id": A, "id": LARGE}),
     "view_campaign": ([], {"id": LARGE}),
+    "history_one": ([], {"account_id": A, "id": LARGE}),
+    "history_active": ([], {"account_id": A, "limit": 10}),
+    "history_kept_counts": ([(LARGE + at,) for at in range(50)], {"account_id": A}),
+    "history_counts": ([(LARGE + at,) for at in range(1, 50)], {"account_id": A}),
+    "created_between": (
+        [],
+        {"account_id": A, "from": NOW, "until": NOW + 5, "after_at": NOW, "after_id": LARGE, "limit": 500},
+    ),
+    "course_piece": ([], {"account_id": A, "id": LARGE, "after": FIRST + 100, "bucket": 60_000, "limit": 500}),
+    "recipients_page": ([], {"account_id": A, "id": LARGE, "after": FIRST + 100, "state": None, "limit": 50}),
+    "first_batches": ([], {"account_id": A, "id": LARGE, "after": 1500, "limit": 40}),
+    "ledger_page": ([], {"account_id": A, "before": 100, "limit": 50}),
+    "conversation_replies": (
+        [],
+        {"account_id": A, "handset": FIRST, "received_at": NOW + 10**6, "id": 1, "limit": 50},
+    ),
     "inbox_waiting": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "limit": 1000}),
     "inbox_between": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "until": NOW + 999, "limit": 1000}),
     "inbox_from": (

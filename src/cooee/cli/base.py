@@ -95,6 +95,7 @@ async def station(settings: Settings) -> AsyncIterator[Station]:
     have lost everything. ConfigError or StoreUnavailable say what is wrong.
     """
     # Imported here: they bring the drivers along, and `cooee --help` needs neither.
+    from cooee.service.audit import Actor, acting
     from cooee.store.ids import Ids
     from cooee.store.open import open_database, sqlite_path
     from cooee.store.secrets import key_path, open_secrets, permission_warning
@@ -109,7 +110,8 @@ async def station(settings: Settings) -> AsyncIterator[Station]:
         if warning:
             click.echo(f"Warning: {warning}", err=True)
         try:
-            yield Station(settings, database, Ids(database), clock, secrets)
+            with acting(Actor("cli")):
+                yield Station(settings, database, Ids(database), clock, secrets)
         except CooeeError as error:
             if made:
                 raise CooeeError(f"{error} ({path} is new: is that the database you mean?)") from error

@@ -167,7 +167,7 @@ async def _accounts(database: Database, report: Report) -> None:
 
 
 async def _carriers(database: Database, secrets: Secrets | None, report: Report) -> None:
-    from cooee.cli.probe import try_carrier
+    from cooee.carriers.probe import try_carrier
     from cooee.model.carrier import CarrierState
     from cooee.store.carriers import all_carriers
 
