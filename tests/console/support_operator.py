@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from cooee.model.account import Account
 from cooee.model.message import MessageState
@@ -31,7 +32,7 @@ class Kim:
 
     def audited(self, **filters: str) -> str:
         """The words of the audit log."""
-        return self.get("/operator/audit?" + "&".join(f"{key}={value}" for key, value in filters.items())).words
+        return self.get(f"/operator/audit?{urlencode(filters)}").words
 
 
 def operator(running: Site) -> Kim:

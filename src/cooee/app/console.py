@@ -22,6 +22,8 @@ from cooee.service.conversations import Conversations
 from cooee.service.drafts import Drafts
 from cooee.service.history import History
 from cooee.service.imports import Imports
+from cooee.service.keywords import Keywords
+from cooee.service.numbers import Numbers
 from cooee.service.operators import Operators
 from cooee.service.optouts import Optouts
 from cooee.service.rates import Rates
@@ -73,6 +75,8 @@ def make(
         audit=Audit(database),
         billing=Billing(database, clock),
         carriers=carriers,
+        keywords=Keywords(database, clock),
+        numbers=Numbers(database, clock),
         rates=Rates(database, clock, accounts.changed),
         senders=Senders(database, clock, accounts.changed),
         check=lambda row: try_carrier(row, clock),

@@ -173,7 +173,7 @@ class Accounts:
                 await campaign_rows.window_changed(tx, new.id, now)
             before, after = texts(old), texts(new)
             if old.parent_id != new.parent_id:
-                before["parent"], after["parent"] = await _name_of(tx, old.parent_id), parent or ""
+                before["parent"], after["parent"] = await _name_of(tx, old.parent_id), parent or "none"
             if before != after:
                 await audit.note(tx, noted, now, audit.differences(before, after))
             return new
@@ -381,7 +381,7 @@ async def named(tx: Tx, name: str) -> Account:
 
 async def _name_of(tx: Tx, account_id: int | None) -> str:
     found = await rows.by_id(tx, account_id) if account_id is not None else None
-    return found.name if found is not None else ""
+    return found.name if found is not None else "none"
 
 
 async def _summary(tx: Tx, account_id: int) -> Row:

@@ -82,9 +82,10 @@ class Attention:
             now = self._clock.now_ms()
 
             async def operation(tx: Tx, piece: list[Key] = piece, now: int = now) -> int:
-                settled = await (rows.release if again else rows.fail)(tx, piece, now)
+                doubted = await rows.doubts_among(tx, piece)
+                settled = await (rows.release if again else rows.fail)(tx, doubted, now)
                 if settled:
-                    await audit.note(tx, made, now, _said(piece, settled))
+                    await audit.note(tx, made, now, _said(doubted, settled))
                 return settled
 
             total += await self._database.write(operation, Lane.BULK)

@@ -26,7 +26,8 @@ ACTIONS = (
     "credits adjusted", "credits topped up", "sender IDs approved", "sender IDs removed",
     "rate set", "rate removed",
     "carrier added", "carrier changed", "carrier paused", "carrier resumed", "carrier removed",
-    "uncertain resent", "uncertain failed", "quarantine deleted",
+    "number added", "number removed", "replies assigned", "keyword added", "keyword removed", "keywords changed",
+    "webhook changed", "webhook replayed", "uncertain resent", "uncertain failed", "quarantine deleted",
     "operator added", "operator removed", "operator signed in",
 )  # fmt: skip
 """Every action there is."""

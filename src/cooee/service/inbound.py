@@ -17,8 +17,9 @@ import structlog
 
 from cooee.model.clock import DAY, SECOND, Clock
 from cooee.model.errors import CommitUnknown, CooeeError, StoreUnavailable
-from cooee.model.metrics import QUARANTINED, REPLIES, UNROUTED
+from cooee.model.metrics import REPLIES, UNROUTED
 from cooee.service.answers import Answers
+from cooee.service.quarantine import set_aside
 from cooee.service.routing import Routes
 from cooee.smpp.mo import Mo
 from cooee.smpp.pdu import encode
@@ -256,33 +257,12 @@ class ReplyIntake:
             return [None] * len(items)
         except Exception as error:
             if len(items) == 1:
-                return [[] if await self._set_aside(items[0][1], error) else None]
+                carrier, pdu = (self._carrier_id, self._name), encode(items[0][1].pdu)
+                aside = await set_aside(self._database, self._clock, carrier, "reply", pdu, error)
+                return [[] if aside else None]
             return [(await self._store([item]))[0] for item in items]
         self._shared.told(self._name, taken)
         return [[key] for key in taken.keys]
-
-    async def _set_aside(self, message: Mo, error: Exception) -> bool:
-        """Keeps a message raw that cannot be stored as what it is."""
-        body = encode(message.pdu)
-
-        async def keep(tx: Tx) -> None:
-            await tx.run(
-                "quarantine",
-                at=self._clock.now_ms(),
-                carrier_id=self._carrier_id,
-                kind="reply",
-                body=body,
-                reason=str(error)[:500],
-            )
-
-        try:
-            await self._database.write(keep, Lane.RECEIPTS)
-        except Exception as failure:
-            log.error("quarantine_failed", carrier=self._name, kind="reply", reason=str(failure))
-            return False
-        QUARANTINED.labels("reply").inc()
-        log.error("quarantined", carrier=self._name, kind="reply", octets=len(body), reason=type(error).__name__)
-        return True
 
     def _tend(self) -> None:
         if self._known.waiting and self._tending is None:

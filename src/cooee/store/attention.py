@@ -125,6 +125,11 @@ def _after(span: Span, after: Key | None) -> dict[str, int]:
     }  # fmt: skip
 
 
+async def doubts_among(tx: Tx, keys: Sequence[Key]) -> list[Key]:
+    """Those of the keys that are uncertain."""
+    return sorted((row[0], row[1], row[2]) for row in await tx.many_all("doubts_among", sorted(set(keys))))
+
+
 async def release(tx: Tx, keys: Sequence[Key], now: int) -> int:
     """Has these sent again; how many were uncertain."""
     return await tx.many("doubt_release", sorted(keys), now=now)

@@ -21,6 +21,12 @@ SELECT COUNT(*) FROM (SELECT 1 AS one FROM message m
     WHERE m.state = 2 AND (m.account_id, m.campaign_id) >= (:account_from, :campaign_from)
       AND (m.account_id, m.campaign_id) <= (:account_upto, :campaign_upto) LIMIT :limit) AS piece;
 
+-- name: doubts_among rows(account_id bigint, campaign_id bigint, destination bigint)
+-- Which of these are uncertain.
+SELECT m.account_id, m.campaign_id, m.destination FROM {rows} AS r
+JOIN message m ON m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
+WHERE m.state = 2;
+
 -- name: doubt_release rows(account_id bigint, campaign_id bigint, destination bigint)
 -- A person decides to send these again: they become due, and the engine's sweep does the rest.
 UPDATE message AS m SET uncertain_until = :now FROM {rows} AS r

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -103,15 +104,15 @@ def whole(text: str) -> int:
 
 def sentence(error: Exception) -> str:
     """What a service says, as a sentence; what it says to people at a terminal is put otherwise."""
-    text = str(error)
+    text = _COMMAND.sub("", str(error))
     for said, instead in _TERMINAL.items():
         text = text.replace(said, instead)
     return f"{text[:1].upper()}{text[1:]}."
 
 
+_COMMAND = re.compile(r"[:;] cooee \w+ .*$")
+"""The advice to run a command."""
 _TERMINAL = {
-    ": cooee account list shows those there are": "",
-    ": cooee rate list shows those there are": "",
     "set --international too, or change --countries": "allow international numbers too, or name other countries",
     ", or none": ", or leave it empty",
     ": give none for one that is always open": ": leave it empty for one that is always open",

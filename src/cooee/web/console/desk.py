@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cooee.service.audit import Audit
     from cooee.service.billing import Billing
     from cooee.service.carriers import Carriers
+    from cooee.service.keywords import Keywords
+    from cooee.service.numbers import Numbers
     from cooee.service.rates import Rates
     from cooee.service.senders import Senders
     from cooee.web.console.phones import Phones
@@ -27,6 +29,8 @@ class Desk:
     audit: Audit
     billing: Billing
     carriers: Carriers
+    keywords: Keywords
+    numbers: Numbers
     rates: Rates
     senders: Senders
     check: Callable[[CarrierRow], Awaitable[tuple[bool, str]]]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from cooee.model.carrier import KINDS, CarrierRow
+from cooee.model.carrier import KINDS, CarrierRow, kind_of
 from cooee.model.errors import ConfigError
+from cooee.model.options import options
 from cooee.service.audit import AuditFilter
 from cooee.web.console.account_form import sentence
 from cooee.web.console.carrier_view import fields_of, read_fields, views
@@ -110,7 +111,9 @@ async def change(visit: Visit) -> Response:
 
 
 def _about(error: ConfigError) -> str:
-    return sentence(ConfigError(str(error).replace(f" in a carrier of kind {KIND}", "")))
+    text = str(error).replace(f" in a carrier of kind {KIND}", "")
+    # A setting is written as it is called.
+    return f"{text}." if text.partition(":")[0] in options(kind_of(KIND)) else sentence(ConfigError(text))
 
 
 # --- what is done with one ---------------------------------------------------------------------------------
