@@ -107,6 +107,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least important log line to write.")
     ] = "info"
+    drain_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=300,
+            description="At a stop, how long the API goes on answering while `/readyz` says 503 already, so that "
+            "a load balancer takes the node out before it stops. 0 where there is none.",
+        ),
+    ] = 0.0
     stop_deadline_s: Annotated[
         float,
         Meta(ge=0, le=300, description="At a stop, how long to wait for answers to what is in flight."),

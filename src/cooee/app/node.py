@@ -37,10 +37,12 @@ from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
 from cooee.store.database import Database
 from cooee.store.ids import Ids
+from cooee.store.migrate import check_fits
 from cooee.store.open import open_database, sqlite_path
 from cooee.store.refs import load_memory
 from cooee.store.secrets import Secrets, key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
+from cooee.store.wakeups import WakeUps
 from cooee.web.api import Api, ApiSettings
 from cooee.web.console import ConsoleServices
 from cooee.web.health import HealthOnly
@@ -49,6 +51,8 @@ log = structlog.get_logger()
 
 HTTP_STOP_S = 3
 """How long requests under way may take once the node stops."""
+FITS_EVERY_S = 10.0
+"""How often a node looks whether a newer version has made the schema too new for it."""
 
 
 class _Server(uvicorn.Server):
@@ -80,15 +84,19 @@ def listen(host: str, port: int) -> socket.socket:
 class Node:
     """Everything of one process. `start` in order, `stop` in the reverse one."""
 
-    def __init__(self, settings: Settings, smsc: SmscConfig | None = None) -> None:
+    def __init__(self, settings: Settings, smsc: SmscConfig | None = None, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock: Clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.failure: BaseException | None = None
         self.smsc: Smsc | None = None
         self._smsc_config = smsc or SmscConfig(control_port=settings.simulate_control_port or None)
         self._stopped = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._draining = False
+        self._http: uvicorn.Config | None = None
         self._undo = contextlib.AsyncExitStack()
         self._engine: Engine | None = None
+        self._wakeups: WakeUps | None = None
         self.port = 0
         self.accounts: Accounts
         self.carriers: Carriers
@@ -137,6 +145,9 @@ class Node:
             self._undo.push_async_callback(self.smsc.stop)
         elif settings.role != "api":
             await simulator.retire(carriers)
+        if path is None:
+            self._wakeups = WakeUps(settings.database, self._woken if settings.role != "api" else None)
+            self._undo.push_async_callback(self._wakeups.stop)
         if settings.role != "api":
             memory = database.memory if isinstance(database, SqliteDatabase) else None
             if memory is not None:
@@ -152,13 +163,18 @@ class Node:
                 alone=path is not None,
                 defaults=Defaults(settings.uncertain_wait_s, settings.max_age_h),
                 memory=memory,
+                announce=self._announce,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
+        if self._wakeups is not None:
+            self._wakeups.start()
         campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
+        watch = asyncio.get_running_loop().create_task(self._watch_schema())
+        self._undo.callback(watch.cancel)
         await self._serve(sock, campaigns, Audience(database, ids, self.clock), ids)
         gc.collect()
         gc.freeze()
@@ -169,8 +185,16 @@ class Node:
         )
 
     def _wake(self, deals: bool) -> None:
+        self._woken(deals)
+        self._announce(deals)
+
+    def _woken(self, deals: bool) -> None:
         if self._engine is not None:
             self._engine.wake(deals)
+
+    def _announce(self, deals: bool) -> None:
+        if self._wakeups is not None:
+            self._wakeups.say(deals)
 
     async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience, ids: Ids) -> None:
         settings = self.settings
@@ -217,7 +241,7 @@ class Node:
                 codes=self.codes,
             )
             self._undo.callback(app.close)
-        config = uvicorn.Config(
+        config = self._http = uvicorn.Config(
             app,
             http=Watched,
             ws="none",
@@ -251,7 +275,35 @@ class Node:
 
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         reasons = self._engine.problems() if self._engine is not None else []
+        if self._draining:
+            reasons = ["the node is stopping", *reasons]
         return not reasons, {"role": self.settings.role, "reasons": reasons}
+
+    async def _watch_schema(self) -> None:
+        while True:
+            await asyncio.sleep(FITS_EVERY_S)
+            try:
+                await check_fits(self.database)
+            except ConfigError as error:
+                log.error("program_too_old", reason=str(error))
+                self._failed(error)
+                return
+            except CooeeError as error:
+                log.debug("schema_not_read", reason=str(error))
+
+    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Not ready any more, and answering all the same; a second signal ends it at once."""
+        if not self.settings.drain_s:
+            return
+        self._draining = True
+        if self._http is not None:
+            # Clients that keep a connection go elsewhere with their next request.
+            self._http.encoded_headers = [*self._http.encoded_headers, (b"connection", b"close")]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drained.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_s):
+                await self._drained.wait()
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
@@ -270,15 +322,24 @@ class Node:
         """As SIGTERM does."""
         self._stopped.set()
 
-    async def run(self) -> None:
-        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+    def catch_signals(self) -> None:
+        """SIGTERM and SIGINT stop the node in order from here on, also while it is still starting."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped.set)
+
+    async def run(self) -> None:
+        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+        loop = asyncio.get_running_loop()
+        self.catch_signals()
         await self._stopped.wait()
         log.info("stopping")
+        if self.failure is None and self.settings.role != "engine":
+            await self._drain(loop)
         await self.stop()
         if self.failure is not None:
+            if isinstance(self.failure, ConfigError):
+                raise self.failure
             raise CooeeError(f"the server ended by a fault of its own: {self.failure} (see the log)")
         log.info("stopped")
 
@@ -290,5 +351,6 @@ class Node:
 async def serve(settings: Settings) -> None:
     """`cooee serve`."""
     node = Node(settings)
+    node.catch_signals()
     await node.start()
     await node.run()

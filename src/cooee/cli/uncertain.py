@@ -7,7 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
-from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
+from cooee.cli.base import (
+    counted,
+    json_flag,
+    local_time,
+    run,
+    show_json,
+    show_table,
+    station,
+    takes_settings,
+    utc_time,
+)
 from cooee.config import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -123,8 +133,8 @@ def resend(settings: Settings, campaign_id: int | None, number: str | None, ever
       cooee uncertain resend --campaign 1000042
     """
     destination = _chosen(campaign_id, number, everything)
-    settled = run(_settle(settings, campaign_id, destination, again=True))
-    click.echo(f"{settled} messages are sent again as soon as an engine runs")
+    count = run(_settle(settings, campaign_id, destination, again=True))
+    click.echo(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} sent again as soon as an engine runs")
 
 
 @uncertain.command()
@@ -138,5 +148,5 @@ def fail(settings: Settings, campaign_id: int | None, number: str | None, everyt
       cooee uncertain fail --campaign 1000042 --number 61400123456
     """
     destination = _chosen(campaign_id, number, everything)
-    settled = run(_settle(settings, campaign_id, destination, again=False))
-    click.echo(f"{settled} messages counted as failed")
+    count = run(_settle(settings, campaign_id, destination, again=False))
+    click.echo(f"{counted(count, 'message')} counted as failed")

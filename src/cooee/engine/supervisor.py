@@ -49,7 +49,10 @@ class WebhookSettings:
 
 class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
-    `parts_wait_s`: how long a long reply waits for all of its parts."""
+
+    `parts_wait_s`: how long a long reply waits for all of its parts. `announce` tells the engines of other nodes
+    that something was dealt.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Engine:
         alone: bool,
         defaults: Defaults,
         memory: RefMemory | None,
+        announce: Callable[[bool], None] | None = None,
         parts_wait_s: float = 600.0,
         webhooks: WebhookSettings = WebhookSettings(),
     ) -> None:
@@ -89,8 +93,9 @@ class Engine:
             changed=lambda keys: self._scheduler.changed(keys),
             disowned=self._disowned,
         )
+        self._announce = announce or (lambda deals: None)
         self._scheduler = Scheduler(
-            database, ids, clock, routes, self._fleet.policy, self._fleet.wake, memory, inbound.duties
+            database, ids, clock, routes, self._fleet.policy, self._dealt, memory, inbound.duties
         )
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
@@ -104,6 +109,11 @@ class Engine:
             self._scheduler.wake()
         else:
             self._fleet.wake()
+
+    def _dealt(self) -> None:
+        """The scheduler made something ready: for the binds of this engine, and for those of its peers."""
+        self._fleet.wake()
+        self._announce(False)
 
     def replied(self, accounts: Iterable[int]) -> None:
         """Replies of these accounts were committed: their webhooks are told."""

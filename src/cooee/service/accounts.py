@@ -7,6 +7,7 @@ sends is refused with an ApiError.
 from __future__ import annotations
 
 import builtins
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
@@ -83,6 +84,9 @@ def check_name(name: str) -> str:
         raise ConfigError(
             f"an account's name has 1 to {MAX_NAME} printable characters, no ':' and no space at either end"
         )
+    if not unicodedata.is_normalized("NFC", name):
+        # Else two accounts could look the same, and a client's keyboard would decide which one it logs in to.
+        raise ConfigError(f"the name '{name}' is written with combining marks: write it with whole letters (NFC)")
     return name
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
+from cooee.model.gsm import smart
 from cooee.model.inbound import KEYWORD_LENGTH, ReplyKind, keyword_form
 from cooee.model.segments import Encoding, segment, utf16_length
 from cooee.service import audit
-from cooee.store import accounts
+from cooee.service.accounts import named
 from cooee.store.database import Database, Row, Tx
 
 ANSWER_LENGTH = 2000
@@ -64,7 +65,7 @@ class Keywords:
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
-            await tx.run("set_keywords", id=(await _account(tx, account)), keywords=int(on))
+            await tx.run("set_keywords", id=(await named(tx, account)).id, keywords=int(on))
             await audit.note(tx, noted, now, "on" if on else "off")
 
         await self._database.write(operation)
@@ -73,27 +74,27 @@ class Keywords:
         """What an account answers to a keyword; an empty text for nothing."""
         if utf16_length(text) > ANSWER_LENGTH:
             raise ConfigError(f"an answer has at most {ANSWER_LENGTH} characters")
-        if text:
-            try:
-                cut = segment(text)
-            except ValueError as error:
-                raise ConfigError(f"the answer cannot be sent: {error}") from None
+        if text and not smart(text).strip():
+            raise ConfigError("an answer needs something to read; give an empty text for no answer")
 
         noted = audit.change("keywords changed", account=account)
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
-            account_id = await _account(tx, account)
+            found = await named(tx, account)
             if not text:
-                await tx.run("drop_keyword_answer", account_id=account_id, kind=kind)
+                await tx.run("drop_keyword_answer", account_id=found.id, kind=kind)
                 await audit.note(tx, noted, now, f"no answer to {kind.name}")
                 return
-            row = await accounts.by_id(tx, account_id)
-            if row is not None and cut.encoding is Encoding.UCS2 and not row.allow_unicode:
+            try:
+                cut = segment(smart(text) if found.smart_encoding else text)
+            except ValueError as error:
+                raise ConfigError(f"the answer cannot be sent: {error}") from None
+            if cut.encoding is Encoding.UCS2 and not found.allow_unicode:
                 raise ConfigError(f"the answer needs Unicode, which account {account} may not send")
-            if row is not None and cut.count > 1 and not row.allow_long:
+            if cut.count > 1 and not found.allow_long:
                 raise ConfigError(f"the answer takes {cut.count} segments, and account {account} may send one")
-            await tx.run("set_keyword_answer", account_id=account_id, kind=kind, body=text)
+            await tx.run("set_keyword_answer", account_id=found.id, kind=kind, body=text)
             await audit.note(tx, noted, now, f"another answer to {kind.name}")
 
         await self._database.write(operation)
@@ -102,7 +103,7 @@ class Keywords:
         """Whether keywords work for an account, and what it answers to STOP and to START."""
 
         async def read(tx: Tx) -> Row:
-            (row,) = await tx.many_all("keyword_accounts", [(await _account(tx, account),)])
+            (row,) = await tx.many_all("keyword_accounts", [((await named(tx, account)).id,)])
             return row
 
         row = await self._database.read(read)
@@ -114,10 +115,3 @@ def _form(word: str) -> str:
     if not form:
         raise ConfigError(f"'{word}' can be no keyword: use up to {KEYWORD_LENGTH} letters, digits and blanks")
     return form
-
-
-async def _account(tx: Tx, name: str) -> int:
-    found = await accounts.by_name(tx, name) if name.isprintable() else None
-    if found is None:
-        raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
-    return found.id

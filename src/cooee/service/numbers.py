@@ -12,7 +12,8 @@ from cooee.model.inbound import NumberKind
 from cooee.model.msisdn import country_of, parse
 from cooee.model.originator import parse_originator
 from cooee.service import audit
-from cooee.store import accounts, unrouted
+from cooee.service.accounts import named
+from cooee.store import unrouted
 from cooee.store.carriers import by_name
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.inbound import ANY_ACCOUNT, ANY_CARRIER, Taken
@@ -57,7 +58,7 @@ class Numbers:
         noted = audit.change("number added", account=account or "", carrier=carrier or "")
 
         async def operation(tx: Tx) -> str:
-            owner = None if account is None else await _account(tx, account)
+            owner = None if account is None else await named(tx, account)
             number = _canonical(raw, owner)
             carrier_id = ANY_CARRIER if carrier is None else await _carrier(tx, carrier)
             account_id = ANY_ACCOUNT if owner is None else owner.id
@@ -92,7 +93,7 @@ class Numbers:
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> int:
-            owner = None if account is None else await _account(tx, account)
+            owner = None if account is None else await named(tx, account)
             number = _canonical(raw, owner)
             carrier_id = None if carrier is None else await _carrier(tx, carrier)
             gone = await tx.run(
@@ -137,7 +138,7 @@ class Numbers:
 
     async def assign(self, ids: Sequence[int], account: str) -> int:
         """Gives messages to an account; how many."""
-        owner = await self._database.read(lambda tx: _account(tx, account))
+        owner = await self._database.read(lambda tx: named(tx, account))
         noted = audit.change("replies assigned", account=account)
         taken = 0
         for number in ids:
@@ -155,7 +156,7 @@ class Numbers:
 
     async def assign_past(self, number: str, account: str | None = None) -> int:
         """Gives what came to a number to whose it is by now, or to an account; how many."""
-        owner = None if account is None else await self._database.read(lambda tx: _account(tx, account))
+        owner = None if account is None else await self._database.read(lambda tx: named(tx, account))
         given = None if owner is None else (owner.id, owner.country)
         noted = audit.change("replies assigned", account=account or "")
         taken, after = 0, (-1, -1)
@@ -179,13 +180,6 @@ class Numbers:
         if taken.accounts:
             self._stored(taken.accounts)
         return taken.replies
-
-
-async def _account(tx: Tx, name: str) -> Account:
-    found = await accounts.by_name(tx, name) if name.isprintable() else None
-    if found is None:
-        raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
-    return found
 
 
 async def _carrier(tx: Tx, name: str) -> int:

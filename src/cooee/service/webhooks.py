@@ -18,8 +18,9 @@ from cooee.model.webhook import (
     masked,
 )
 from cooee.service import audit
+from cooee.service.accounts import named
 from cooee.service.receiver import Outcome, Receiver
-from cooee.store import accounts, webhooks
+from cooee.store import webhooks
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.secrets import Secrets
 
@@ -108,9 +109,7 @@ class ReplyWebhooks:
         noted = audit.change("webhook changed", account=name)
 
         async def operation(tx: Tx) -> int:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             row = await tx.one("webhook_of", account_id=account.id)
             on = row is not None and row[0] == WebhookState.ON
             if url == NONE:
@@ -148,9 +147,7 @@ class ReplyWebhooks:
         """The webhook of that account, None where it has none; ConfigError when there is no such account."""
 
         async def operation(tx: Tx) -> tuple[Row, Row, Row, str] | None:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             row = await tx.one("webhook_of", account_id=account.id)
             waiting = await tx.one("count_waiting", account_id=account.id)
             parked = await tx.one("count_parked", account_id=account.id)
@@ -186,9 +183,7 @@ class ReplyWebhooks:
         """The newest deliveries of an account, of one state where it is given. ConfigError as above."""
 
         async def operation(tx: Tx) -> list[DeliveryLine]:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             found = await tx.all("delivery_log", account_id=account.id, state=state, limit=limit)
             return [_line(row) for row in found]
 
@@ -198,10 +193,7 @@ class ReplyWebhooks:
         """The oldest deliveries that were given up, of one account or of all. ConfigError as above."""
 
         async def operation(tx: Tx) -> list[DeliveryLine]:
-            account = await accounts.by_name(tx, name) if name is not None else None
-            if name is not None and account is None:
-                raise _no_account(name)
-            account_id = account.id if account is not None else None
+            account_id = None if name is None else (await named(tx, name)).id
             return [_line(row) for row in await tx.all("parked_deliveries", account_id=account_id, limit=limit)]
 
         return await self._database.read(operation)
@@ -212,13 +204,11 @@ class ReplyWebhooks:
         """The same in pages, with a key each: behind the key `after`."""
 
         async def operation(tx: Tx) -> list[tuple[tuple[int, int, int], DeliveryLine]]:
-            account = await accounts.by_name(tx, name) if name is not None else None
-            if name is not None and account is None:
-                raise _no_account(name)
+            account_id = None if name is None else (await named(tx, name)).id
             account_after, at_after, reply_after = after or (-1, -1, -1)
             found = await tx.all(
                 "parked_page",
-                account_id=account.id if account is not None else None,
+                account_id=account_id,
                 account_after=account_after,
                 at_after=at_after,
                 reply_after=reply_after,
@@ -237,9 +227,7 @@ class ReplyWebhooks:
         noted = audit.change("webhook replayed", account=name)
 
         async def operation(tx: Tx) -> int:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             row = await tx.one("webhook_of", account_id=account.id)
             if row is None or row[0] != WebhookState.ON:
                 raise ConfigError(f"account '{name}' has no webhook: set one first")
@@ -268,9 +256,7 @@ class ReplyWebhooks:
         """
 
         async def operation(tx: Tx) -> Row | None:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             return await tx.one("webhook_of", account_id=account.id)
 
         row = await self._database.read(operation)
@@ -293,7 +279,3 @@ def _line(row: Row) -> DeliveryLine:
         next_at=row[6] if waits else None, last_at=row[7], status=row[8], reason=row[9], excerpt=row[10],
         originator=row[11], recipient=row[12],
     )  # fmt: skip
-
-
-def _no_account(name: str) -> ConfigError:
-    return ConfigError(f"there is no account '{name}': cooee account list shows those there are")
