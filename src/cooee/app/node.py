@@ -31,6 +31,7 @@ from cooee.service.codes import load_codes
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
+from cooee.service.retention import Keep
 from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
 from cooee.store.database import Database
@@ -146,6 +147,7 @@ class Node:
                 memory=memory,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
+                keep=Keep(settings.keep_messages_days, settings.keep_replies_days),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)

@@ -14,6 +14,7 @@ import structlog
 
 from cooee.engine.fleet import Defaults, Fleet, MakeCarrier
 from cooee.engine.membership import BEAT_S, Membership
+from cooee.engine.retention import Keeper
 from cooee.engine.scheduler import Scheduler
 from cooee.engine.webhooks import Webhooks
 from cooee.engine.worker import Worker
@@ -24,6 +25,7 @@ from cooee.model.metrics import UNCERTAIN
 from cooee.service.inbound import Inbound
 from cooee.service.receiver import Receiver
 from cooee.service.resolver import Resolve
+from cooee.service.retention import Keep
 from cooee.service.routing import Routes
 from cooee.store import acceptance, audience
 from cooee.store.carriers import all_carriers
@@ -48,7 +50,7 @@ class WebhookSettings:
 
 class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
-    `parts_wait_s`: how long a long reply waits for all of its parts."""
+    `parts_wait_s`: how long a long reply waits for all of its parts; `keep`: what is kept for how long, None for the defaults."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Engine:
         memory: RefMemory | None,
         parts_wait_s: float = 600.0,
         webhooks: WebhookSettings = WebhookSettings(),
+        keep: Keep | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -93,6 +96,7 @@ class Engine:
         )
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
+        self._keeper = Keeper(database, clock, keep or Keep())
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None
@@ -134,7 +138,8 @@ class Engine:
             self._fleet.know(row)
         await self._membership.beat()
         UNCERTAIN.labels("all", "engine gone").inc(await self._membership.take_over(self._fleet.policy))
-        for work in (self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run()):
+        works = (self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run(), self._keeper.run())
+        for work in works:
             task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
