@@ -28,10 +28,10 @@ from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
+from cooee.service.keeping import Keep
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
-from cooee.service.retention import Keep
 from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
 from cooee.store.database import Database

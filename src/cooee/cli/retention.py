@@ -41,7 +41,8 @@ def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
     """
 
     async def work() -> list[Removed]:
-        from cooee.service.retention import Keep, Retention
+        from cooee.service.keeping import Keep
+        from cooee.service.retention import Retention
         from cooee.store.open import open_database
 
         clock = SystemClock()

@@ -11,7 +11,8 @@ import structlog
 
 from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
-from cooee.service.retention import Elsewhere, Keep, Retention
+from cooee.service.keeping import Keep
+from cooee.service.retention import Elsewhere, Retention
 from cooee.store.database import Database
 
 log = structlog.get_logger()

@@ -23,9 +23,9 @@ from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import UNCERTAIN
 from cooee.service.inbound import Inbound
+from cooee.service.keeping import Keep
 from cooee.service.receiver import Receiver
 from cooee.service.resolver import Resolve
-from cooee.service.retention import Keep
 from cooee.service.routing import Routes
 from cooee.store import acceptance, audience
 from cooee.store.carriers import all_carriers
@@ -50,7 +50,8 @@ class WebhookSettings:
 
 class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
-    `parts_wait_s`: how long a long reply waits for all of its parts; `keep`: what is kept for how long, None for the defaults."""
+    `parts_wait_s`: how long a long reply waits for all of its parts; `keep`: what is kept for
+    how long."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What is kept for how long, and the removal of what is older.
+"""Removes what is older than it is kept (service/keeping.py).
 
 Nothing goes that is unfinished, uncertain, held, nobody's, parked, or not passed on yet, however old it is; and
 the ledger stays for ever. Everything goes in short transactions of the lowest lane, with pauses between them, so
@@ -18,8 +18,9 @@ import structlog
 from cooee.model.clock import DAY, Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import REMOVED
-from cooee.store import acceptance, partitions, refs, seen
+from cooee.service.keeping import REFS, RULES, Keep, Rule
 from cooee.store import billing as account_pages
+from cooee.store import partitions
 from cooee.store import retention as rows
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.partitions import CAMPAIGNS, Dropped
@@ -27,43 +28,6 @@ from cooee.store.retention import Key
 
 log = structlog.get_logger()
 T = TypeVar("T")
-
-SHORTEST_MS = 8 * DAY
-"""Receipts find their message for 7 days (store/refs.py): neither ids nor messages may go before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Rows that serve Cooee itself: their table, the name of their queries, how long they are kept, and why."""
-
-    table: str
-    name: str
-    keep_ms: int
-    why: str
-
-
-RULES: tuple[Rule, ...] = (
-    Rule("idempotency", "keys", acceptance.KEY_KEPT_MS, "a request may be repeated for a day"),
-    Rule("inbound_seen", "seen", seen.WINDOW_MS, "what an SMSC sends again, it sends within the hour"),
-    Rule("auto_answer", "answers", 7 * DAY, "a handset is answered once a day, whichever zone's day it is"),
-    Rule("orphan_receipt", "orphans", refs.KEPT_MS, "no receipt is matched to a message after 7 days"),
-    Rule(
-        "last_contact", "contacts", 366 * DAY, "a reply finds its campaign as far back as replies can be asked for"
-    ),
-    Rule("quarantine", "quarantine", 90 * DAY, "receipts that could not be read: time to look into why"),
-    Rule("optout_past", "optouts", 1830 * DAY, "who opted out and came back, as long as it may have to be proved"),
-)
-"""Which, when and why. They are few at any time, and looked for once a minute."""
-REFS = Rule("segment_ref", "refs", SHORTEST_MS, "no receipt is matched to a message after 7 days")
-"""The same for the largest of these tables, which is walked through, or on PostgreSQL dropped by days."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Days that messages and replies are kept; 0: for ever."""
-
-    messages_days: int = 400
-    replies_days: int = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +56,8 @@ STRETCH = 4000
 """Ids that one transaction looks at."""
 PIECE = 1000
 WHOLE_WAIT_MS = 7 * DAY
-"""How long, on PostgreSQL, old campaigns wait for the younger ones in their partition: once all are old it is dropped,
-which costs nothing. Where that takes longer, they go row by row."""
+"""How long, on PostgreSQL, old campaigns wait for the younger ones in their partition: once all are old it is
+dropped, which costs nothing. Where that takes longer, they go row by row."""
 LONG_S, SHORT_S = 0.015, 0.006
 """A transaction that took longer, its wait included, makes the next ones smaller; one that was shorter, larger."""
 SMALLEST = 1 / 16
@@ -134,7 +98,7 @@ class Retention:
         for rule in RULES:
 
             async def count(tx: Tx, rule: Rule = rule) -> int:
-                return await rows.count_rows(tx, rule.name, now - rule.keep_ms)
+                return await rows.count_rows(tx, rule.count, now - rule.keep_ms)
 
             found[rule.table] += await self._database.read(count)
         return self._lines(found)
@@ -179,7 +143,7 @@ class Retention:
                 limit = self._sized(PIECE)
 
                 async def drop(tx: Tx, rule: Rule = rule, before: int = before, limit: int = limit) -> int:
-                    return await rows.drop_rows(tx, rule.name, before, limit)
+                    return await rows.drop_rows(tx, rule.drop, before, limit)
 
                 went = await self._write(drop)
                 self._removed[rule.table] += went

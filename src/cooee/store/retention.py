@@ -122,7 +122,7 @@ async def remove_replies(tx: Tx, account_id: int, ids: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A carrier's ids behind `first` up to `last`, both (smsc_id, at), how many are old, and whether it ends here."""
+    """A carrier's ids behind `first` up to `last`, both (smsc_id, at); how many are old; whether it ends here."""
 
     carrier_id: int
     first: tuple[str, int]
@@ -175,12 +175,12 @@ async def count_refs(tx: Tx, before: int) -> int:
 # --- rows that serve Cooee itself --------------------------------------------------------------------------
 
 
-async def drop_rows(tx: Tx, name: str, before: int, limit: int) -> int:
-    """A piece of the rows that `drop_old_NAME` removes; how many went."""
-    return await tx.run(f"drop_old_{name}", before=before, limit=limit)
+async def drop_rows(tx: Tx, query: str, before: int, limit: int) -> int:
+    """A piece of the rows that a query removes; how many went."""
+    return await tx.run(query, before=before, limit=limit)
 
 
-async def count_rows(tx: Tx, name: str, before: int) -> int:
-    """How many there are."""
-    row = await tx.one(f"count_old_{name}", before=before)
+async def count_rows(tx: Tx, query: str, before: int) -> int:
+    """How many rows there are that a query counts."""
+    row = await tx.one(query, before=before)
     return int(row[0]) if row is not None else 0
