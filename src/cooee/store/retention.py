@@ -15,6 +15,7 @@ from cooee.store.database import Row, Tx
 LOCK = 0x636F6F05
 BATCHES = 100
 """Batches, of 4 kB each, that one transaction removes."""
+_EVERY_ONE = 1_000_000
 _LAST = "\U0010ffff"
 """Behind every id."""
 
@@ -55,8 +56,9 @@ async def remove(tx: Tx, keys: Sequence[Key], before: int, now: int, *, messages
     await tx.many("drop_campaigns", gone)
     await tx.many("drop_batches_of", gone)
     if messages:
-        ids = [key[1] for key in gone]
-        await tx.many("drop_messages_of", gone, low=min(ids), high=max(ids))
+        await tx.many("drop_messages_of", gone)
+        for account_id, campaign_id in gone if tx.engine == "postgres" else ():
+            await tx.run("drop_message_piece", account_id=account_id, id=campaign_id, limit=_EVERY_ONE)
     await _drop_small_children(tx, gone)
     await tx.many("drop_attempts_of", gone)
     return gone
