@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint unit bench pins clean
+.PHONY: run test lint unit bench soak pins clean
 
 run: .venv/.run
 	@$(BIN)/cooee demo
@@ -17,11 +17,16 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two at a time: most tests wait for processes and timers more than for a core. One file stays with one worker.
 unit: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: .venv/.dev
 	$(BIN)/python -m bench
+
+# A fault storm on real processes, both engines: docs/reliability.md. SOAK="--seed 7 --minutes 60 --report"
+soak: .venv/.dev
+	$(BIN)/python -m soak $(SOAK)
 
 # The virtual environment: uv where it is installed, else the standard library's venv and pip. Pins carry hashes.
 .venv/pyvenv.cfg:

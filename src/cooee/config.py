@@ -86,6 +86,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal[200, 400],
         Meta(description="HTTP status of requests that were understood and refused (a negative Code)."),
     ] = 200
+    console: Annotated[bool, Meta(description="Serve the web console, beside the API on the same port.")] = True
+    console_https: Annotated[
+        bool,
+        Meta(
+            description="People reach the console over https, through a proxy in front: its cookies are then "
+            "marked Secure. Leave it off for plain http, or nobody can sign in."
+        ),
+    ] = False
+    session_idle_m: Annotated[
+        int, Meta(ge=1, le=10_080, description="Minutes without a request after which the console signs out.")
+    ] = 480
+    session_h: Annotated[
+        int, Meta(ge=1, le=2160, description="Hours after which the console signs out in any case.")
+    ] = 168
     metrics: Annotated[bool, Meta(description="Serve `/metrics` in Prometheus' text form.")] = True
     log_format: Annotated[Literal["console", "json"], Meta(description="How log lines are written to stderr.")] = (
         "console"
@@ -93,6 +107,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least important log line to write.")
     ] = "info"
+    drain_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=300,
+            description="At a stop, how long the API goes on answering while `/readyz` says 503 already, so that "
+            "a load balancer takes the node out before it stops. 0 where there is none.",
+        ),
+    ] = 0.0
     stop_deadline_s: Annotated[
         float,
         Meta(ge=0, le=300, description="At a stop, how long to wait for answers to what is in flight."),

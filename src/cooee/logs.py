@@ -80,3 +80,5 @@ def setup(form: Format = "console", level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
+    # It warns of every request that is no HTTP: anybody could fill the log with that.
+    logging.getLogger("uvicorn.error").setLevel(max(number, logging.ERROR))

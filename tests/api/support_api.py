@@ -74,6 +74,7 @@ class Server:
     readiness: Callable[[], tuple[bool, dict[str, Any]]] = lambda: (True, {})
     wrap: Callable[[Campaigns], Any] = lambda campaigns: campaigns
     metrics: bool = True
+    console: Callable[[Server, Campaigns, Audience, Ids], Any] = lambda *_: None
 
     def __enter__(self) -> Server:
         self.loop = uvloop.new_event_loop()
@@ -96,19 +97,21 @@ class Server:
         ids = Ids(self.database)
         self.accounts = Accounts(self.database, ids, self.clock)
         campaigns = Campaigns(self.database, ids, self.clock, Routes(self.database, self.clock))
+        audience = Audience(self.database, ids, self.clock)
         self.replies = Replies(self.database, self.clock, alone=self.url.startswith("sqlite"))
         self.optouts = Optouts(self.database, self.clock)
         self.api = Api(
             accounts=self.accounts,
             campaigns=self.wrap(campaigns),
             reports=Reports(self.database),
-            audience=Audience(self.database, ids, self.clock),
+            audience=audience,
             replies=self.replies,
             optouts=self.optouts,
             clock=self.clock,
             settings=self.settings,
             readiness=self.readiness,
             metrics=self.metrics,
+            console=self.console(self, campaigns, audience, ids),
         )
         listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = listener.getsockname()[1]

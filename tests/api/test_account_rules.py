@@ -41,7 +41,7 @@ def settings(client: Client, **changes: Any) -> None:
 def rate(client: Client, country: str, credits: int, *, everybody: bool = False) -> None:
     """Sets a rate, as `cooee rate` does, and lets the server notice it."""
     server = client.server
-    rates = Rates(server.database, server.accounts.changed)
+    rates = Rates(server.database, server.clock, server.accounts.changed)
     server.run(rates.set(country, credits, None if everybody else client.name))
 
 
@@ -237,7 +237,7 @@ def test_each_country_costs_its_rate(server: Server) -> None:
 
 def test_rates_of_everybody_and_of_one_account(server: Server) -> None:
     client, other = server.account(allow_international=True), server.account(allow_international=True)
-    rates = Rates(server.database, server.accounts.changed)
+    rates = Rates(server.database, server.clock, server.accounts.changed)
     try:
         rate(client, "FJ", 4, everybody=True)
         rate(client, "FJ", 2)
@@ -623,7 +623,7 @@ def test_what_another_process_changes_takes_effect_within_seconds(server: Server
         other = Accounts(server.database, Ids(server.database), server.clock)
         await other.set(client.name, approved_only=True, daily_cap=20)
         await Senders(server.database, server.clock).add(client.name, ["Shop"])
-        await Rates(server.database).set("NZ", 9, client.name)
+        await Rates(server.database, server.clock).set("NZ", 9, client.name)
         other.close()
 
     server.run(elsewhere())

@@ -263,7 +263,10 @@ def test_polls_at_both_nodes_share_the_replies_among_them(nodes: Nodes) -> None:
     def poll(each: Client) -> None:
         for _ in range(5):
             nodes.first.clock.advance(200)
-            counts.append(each.post("/api/replies", {}).json["Count"])
+            answer = each.post("/api/replies", {})
+            # All four may have come before the first was answered: three are in reserve.
+            assert answer.status in (200, 429)
+            counts.append(answer.json.get("Count", 0))
 
     threads = [threading.Thread(target=poll, args=(each,)) for each in (client, twin, client, twin)]
     for thread in threads:

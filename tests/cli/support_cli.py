@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from cooee.cli import main
 
 PASSWORD = "a long password"
+NEW = "Note: "
+"""How the line begins that says that a command made its database."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +39,8 @@ class Shell:
     folder: Path
 
     def __call__(self, *arguments: str, stdin: str | None = None, code: int = 0) -> str:
-        """What the command printed; asserts its exit code, and that failures are one line and no traceback."""
+        """What the command printed, without the note that it made the database; asserts its exit code, and that
+        failures are one line and no traceback."""
         environ = {"COOEE_DATABASE": self.database, "COOEE_KEY_FILE": str(self.folder / "test.key")}
         result = CliRunner().invoke(main, list(arguments), input=stdin, env=environ)
         said = result.stdout + result.stderr
@@ -46,7 +49,7 @@ class Shell:
         if code == 1 and result.stderr:
             assert result.stderr.startswith("Error: ")
             assert result.stderr.count("\n") == 1, result.stderr
-        return said
+        return "".join(line for line in said.splitlines(keepends=True) if not line.startswith(NEW))
 
     def json(self, *arguments: str, code: int = 0) -> Any:
         """What the command printed as JSON."""

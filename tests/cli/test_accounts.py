@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from click.testing import CliRunner
+
+from cooee.cli import main
 from tests.cli.support_cli import PASSWORD, Shell
 
 
@@ -48,6 +52,21 @@ def test_the_life_of_an_account(shell: Shell) -> None:
     assert "opening" not in page
 
 
+def test_a_database_that_was_not_there_is_pointed_out(tmp_path: Path) -> None:
+    def run(name: str, *arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(main, [*arguments, "--database", f"sqlite:///{tmp_path / name}"], env={})
+        return result.exit_code, result.stderr
+
+    code, said = run("wrong.db", "account", "suspend", "acme")
+    assert code == 1
+    assert said.startswith("Error: there is no account 'acme'")
+    assert "wrong.db is new: is that the database you mean?" in said
+    code, said = run("first.db", "account", "list")
+    assert (code, said.count("\n")) == (0, 1)
+    assert "first.db is a new database; its key file is " in said
+    assert run("first.db", "account", "list") == (0, "")
+
+
 def test_the_list_is_aligned_and_says_when_there_is_nobody(sqlite: Shell) -> None:
     assert sqlite("account", "list") == "No accounts yet: add one with cooee account add.\n"
     sqlite.account("a")
@@ -59,6 +78,9 @@ def test_the_list_is_aligned_and_says_when_there_is_nobody(sqlite: Shell) -> Non
 
 def test_what_cannot_be_is_one_line_and_exit_code_1(sqlite: Shell) -> None:
     sqlite.account()
+    sqlite.account("caf\u00e9")
+    twin = sqlite("account", "add", "cafe\u0301", "--password-stdin", stdin=PASSWORD + "\n", code=1)
+    assert "whole letters" in twin
     assert "there is an account 'acme' already" in sqlite(
         "account", "add", "acme", "--password-stdin", stdin=PASSWORD, code=1
     )
@@ -80,7 +102,6 @@ def test_wrong_calls_exit_2(sqlite: Shell) -> None:
 
 
 def test_a_password_that_is_no_text_is_refused(sqlite: Shell) -> None:
-    from click.testing import CliRunner
 
     from cooee.cli import main
 

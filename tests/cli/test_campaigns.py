@@ -26,6 +26,10 @@ def send(shell: Shell, *more: str) -> int:
     return int(answer["CampaignId"])
 
 
+UNTOUCHED = (MessageState.UNCERTAIN, MessageState.WASHED)
+"""Of these no part was accepted."""
+
+
 def record(shell: Shell, campaign: int, rows: Sequence[tuple[int, MessageState, int, int | None]]) -> None:
     """Writes outcomes as an engine would: (number, state, flags, uncertain_until)."""
 
@@ -34,7 +38,7 @@ def record(shell: Shell, campaign: int, rows: Sequence[tuple[int, MessageState, 
 
         async def work(tx: Tx) -> None:
             table: list[Row] = [
-                (1001, campaign, number, int(state), 1, 2, 3 if state != MessageState.UNCERTAIN else 0, flags, 1,
+                (1001, campaign, number, int(state), 1, 2, 0 if state in UNTOUCHED else 3, flags, 1,
                  1_780_000_000_000, until, 0, None)
                 for number, state, flags, until in rows
             ]  # fmt: skip
@@ -159,7 +163,9 @@ def test_what_became_of_a_message(shell: Shell, campaign: int) -> None:
     assert re.search(r"^Noted +was uncertain$", page, re.M)
     assert re.search(r"^Decided by +2026-05-29 06:28:40 Australia/Sydney$", page, re.M)
     assert re.search(r"^ +1  telco +0 of 2 +0 of 2 +0 of 2 +2026-05-29 06:27:40 Australia/Sydney$", page, re.M)
-    assert "opted out" in shell("message", "show", str(campaign), str(C))
+    assert "opted out" in (page := shell("message", "show", str(campaign), str(C)))
+    assert "never handed to a carrier" in page
+    assert shell.json("message", "show", str(campaign), str(C))["attempts"] == []
     assert shell("message", "show", str(campaign), "0400999999", code=1) == (
         f"Error: campaign {campaign} has no recipient 61400999999\n"
     )
@@ -177,7 +183,7 @@ def test_a_person_settles_what_is_uncertain(shell: Shell, campaign: int) -> None
     page = shell("uncertain", "list", "--campaign", str(campaign))
     assert page.count("held for you") == 3
     assert len(shell.json("uncertain", "list", "--limit", "2")) == 2
-    assert shell("uncertain", "fail", "--campaign", str(campaign), "--number", str(A)).startswith("1 messages")
+    assert shell("uncertain", "fail", "--campaign", str(campaign), "--number", str(A)).startswith("1 message ")
     assert shell("uncertain", "resend", "--campaign", str(campaign)).startswith("2 messages are sent again")
     listed = shell.json("uncertain", "list")
     assert [(row["campaign_id"], row["destination"], row["held"]) for row in listed] == [

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def test_exit_codes_and_streams(tmp_path: Path) -> None:
         [*COOEE, "account", "add", "acme", "--password-stdin"], input=PASSWORD + "\n", text=True, env=where,
         capture_output=True, check=False,
     )  # fmt: skip
-    assert (add.returncode, add.stdout, add.stderr) == (0, "account acme added, UserId 1001\n", "")
+    assert (add.returncode, add.stdout) == (0, "account acme added, UserId 1001\n")
+    assert add.stderr == f"Note: {tmp_path}/c.db is a new database; its key file is {tmp_path}/c.db.key\n"
     again = subprocess.run(
         [*COOEE, "account", "add", "acme", "--password-stdin"], input=PASSWORD + "\n", text=True, env=where,
         capture_output=True, check=False,
@@ -57,6 +59,27 @@ def test_the_overview_loads_no_driver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ())
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_sigterm_as_soon_as_it_answers_stops_it_in_order(tmp_path: Path) -> None:
+    """A supervisor may change its mind at once: there is no moment when a signal just kills."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    where = environ(COOEE_DATABASE=f"sqlite:///{tmp_path / 'c.db'}", COOEE_PORT=str(port))
+    process = subprocess.Popen([*COOEE, "serve"], env=where, stderr=subprocess.DEVNULL)
+    try:
+        # Connections are taken before the node is up.
+        for _ in range(2000):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_command_may_write_beside_another(tmp_path: Path) -> None:

@@ -120,6 +120,11 @@ def test_keywords(shell: Shell) -> None:
     shell("account", "set", "acme", "--no-long", "--no-unicode")
     assert "takes 2 segments" in shell("keyword", "account", "acme", "--stop-answer", "x" * 161, code=1)
     assert "needs Unicode" in shell("keyword", "account", "acme", "--stop-answer", "пока", code=1)
+    assert "needs Unicode" in shell("keyword", "account", "acme", "--stop-answer", "That’s it", code=1)
+    shell("account", "set", "acme", "--smart-encoding")
+    shell("keyword", "account", "acme", "--stop-answer", "That’s it")
+    for nothing in (" ", "\u200b\ufeff"):
+        assert "something to read" in shell("keyword", "account", "acme", "--stop-answer", nothing, code=1)
     assert "no account 'nobody'" in shell("keyword", "account", "nobody", code=1)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from cooee.model.clock import SystemClock
 from cooee.store.database import Tx
 from cooee.store.migrate import newest
@@ -105,6 +107,29 @@ def test_an_unreachable_database_is_one_line(sqlite: Shell) -> None:
     assert "neither sqlite:///" in sqlite("account", "list", code=1)
     sqlite.database = "sqlite:///" + str(sqlite.folder / "no" / "such" / "x.db")
     assert "Error: " in sqlite("account", "list", code=1)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://127.0.0.1:1/cooee?password=s3cret",
+        "postgresql://cooee:s3cret@127.0.0.1:99999999/cooee",
+        "postgresql://cooee:s3cret@127.0.0.1:port/cooee",
+        "postgresql://cooee:s3cret@[::1/cooee",
+        "postgresql://cooee:s3c@ret@127.0.0.1:1/cooee",
+        "mysql://cooee:s3cret@127.0.0.1/cooee?password=s3cret",
+    ],
+)
+def test_no_address_is_a_traceback_or_tells_its_password(sqlite: Shell, address: str) -> None:
+    sqlite.database = address
+    for said in (
+        sqlite("account", "list", code=1),
+        sqlite("migrate", code=1),
+        sqlite("check", code=1),
+        sqlite("serve", "--port", "0", code=1),
+    ):
+        assert "s3c" not in said
+        assert "ret@" not in said
 
 
 def test_a_setting_that_is_none_is_one_line(sqlite: Shell) -> None:

@@ -64,7 +64,8 @@ def test_an_exception_is_written_without_the_values_of_its_variables(capsys: pyt
 
 def test_pythons_own_logging_takes_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
     logs.setup("json", "info")
-    logging.getLogger("uvicorn.error").warning("slow %s", "client")
-    logging.getLogger("uvicorn.error").info("chatter")
+    logging.getLogger("asyncio").warning("slow %s", "callback")
+    logging.getLogger("asyncio").info("chatter")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     (line,) = lines(capsys)
-    assert (line["event"], line["level"], line["logger"]) == ("slow client", "warning", "uvicorn.error")
+    assert (line["event"], line["level"], line["logger"]) == ("slow callback", "warning", "asyncio")

@@ -331,6 +331,24 @@ def test_binds_of_a_dead_engine_go_to_the_living(database_url: str) -> None:
     run(database_url, check)
 
 
+def test_binds_leased_by_one_that_does_not_know_it_is_dead_are_taken_back(database_url: str) -> None:
+    """Between its eviction and the beat that tells it, an engine may still lease what its peer has just freed."""
+
+    async def check(world: World) -> None:
+        carrier = world.carrier_id
+        first, second = await nodes(world)
+        await beats([first], DEAD_S + BEAT_S)
+        await first.take_over()
+        assert await second.membership.lease({carrier: 2}) == {carrier: [0]}
+        # It finds out, begins anew, and the store goes away before it has given up what it had as the old one.
+        await second.membership.beat()
+        await second.membership.join()
+        await first.take_over()
+        assert await first.membership.lease({carrier: 2}) == {carrier: [0, 1]}
+
+    run(database_url, check)
+
+
 def test_nobody_releases_anothers_bind(database_url: str) -> None:
     async def check(world: World) -> None:
         carrier = world.carrier_id

@@ -8,25 +8,35 @@ from typing import Any
 
 import pytest
 
+from cooee.engine.fleet import Events
 from cooee.model.clock import DAY, MINUTE
 from cooee.model.errors import CommitUnknown, StoreUnavailable
 from cooee.model.inbound import NumberKind, ReplyKind, sender_of
+from cooee.model.message import MessageState
+from cooee.service import inbound as service
+from cooee.service.inbound import Inbound
 from cooee.service.recovery import recover
+from cooee.service.routing import Routes
+from cooee.smpp.mo import parse_mo
 from cooee.smpp.smsc.handsets import mo_parts
 from cooee.store import inbound
 from cooee.store.acceptance import Created
 from cooee.store.database import Lane
+from tests.engine.support_link import FakeCarrier, FakeLink, Flaky
 from tests.engine.support_replies import Exchange, exchange, until
 from tests.store.support_inbound import (
     HANDSET,
     NUMBER,
     add_number,
     kept,
+    message,
     optouts,
     set_answer,
     texts,
     unrouted,
 )
+from tests.store.support_store import World
+from tests.store.support_store import run as run_world
 
 LONG = "Ich käme gern, nur nicht am 24. – geht auch der 25.? 😀 " * 8
 
@@ -159,6 +169,71 @@ def test_answers_are_skipped_or_held_as_any_message(database_url: str) -> None:
         assert len(await optouts(world)) == 4
 
     run(database_url, check)
+
+
+def test_the_answer_to_start_does_not_reach_who_has_written_stop_since(database_url: str) -> None:
+    async def check(it: Exchange) -> None:
+        world = it.world
+        opens = (it.clock.now_ms() % DAY // MINUTE + 120) % 1440
+        account = await world.account(window=(opens, (opens + 60) % 1440))
+        await add_number(world, account_id=account)
+        await set_answer(world, account, "Welcome back", ReplyKind.START)
+        before = await world.credits(account)
+        it.write("START")
+
+        async def made() -> bool:
+            return await world.rows("SELECT state FROM auto_answer") == [(1,)]
+
+        await until(made)
+        it.write("STOP")
+        await it.all_acknowledged()
+        it.clock.advance(121 * 60)
+
+        async def washed() -> bool:
+            return await world.rows("SELECT state FROM message") == [(MessageState.WASHED,)]
+
+        await until(washed)
+        assert it.smsc.inbox(str(HANDSET)) == []
+        assert await world.credits(account) == before
+
+    run(database_url, check)
+
+
+def test_a_read_of_which_a_part_is_stored_is_refused_and_stored_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read may bring more than a transaction takes, and the store may go away in between."""
+
+    async def check(world: World) -> None:
+        monkeypatch.setattr(service, "GROUP", 2)
+        await add_number(world)
+        database = Flaky(world.database)
+        shared = Inbound(database, world.ids, world.clock, Routes(database, world.clock))
+        intake = shared.intake(world.carrier_id, "carrier")
+        write, calls = database.write, 0
+
+        async def flaky(operation: Any, lane: Lane = Lane.API) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise StoreUnavailable("gone")
+            return await write(operation, lane)
+
+        database.write = flaky  # type: ignore[method-assign]
+        link = FakeLink(FakeCarrier(world.carrier_id), 0, Events(None, intake))  # type: ignore[arg-type]
+        link.up = True
+        messages = [parse_mo(pdu) for text in ("a", "b", "c") for pdu in message(text)]
+        told: list[bool] = []
+        for _ in range(2):
+            intake.take(link, messages, told.append)
+            await intake.idle()
+            # At once: an SMSC that has waited for an answer in vain is known by that already.
+            world.clock.advance(1)
+        assert told == [False, True]
+        assert await texts(world) == ["a", "b", "c"]
+        await intake.close()
+
+    run_world(database_url, check)
 
 
 def test_nothing_is_acknowledged_before_it_is_stored(database_url: str) -> None:

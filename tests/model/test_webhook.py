@@ -95,6 +95,17 @@ def test_some_are_never_called(text: str) -> None:
         check_url(text, allow_private=True)
 
 
+def test_the_setting_is_named_where_it_would_help() -> None:
+    for url, helps in (
+        ("http://10.0.0.1/", True),
+        ("http://localhost/", True),
+        ("http://169.254.169.254/", False),
+    ):
+        with pytest.raises(ConfigError) as told:
+            check_url(url, allow_private=False)
+        assert ("webhook_allow_private" in str(told.value)) is helps
+
+
 @pytest.mark.parametrize(
     ("address", "what"),
     [

@@ -61,6 +61,8 @@ class Told:
     credits: int
     repeats: int = 0
     """How often the request was posted again because an answer did not come."""
+    modified: bool = False
+    """Its text was changed before it started: `segments` and `credits` are those of the last answer."""
 
 
 class Mix:

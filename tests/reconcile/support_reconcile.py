@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.message import FLAG_UNCERTAIN, GAVE_UP, MessageState
 from cooee.smpp.smsc import read_journal
+from cooee.smpp.smsc.journal import JournalEntry
 from tests.reconcile.support_client import Api, Told
 from tests.reconcile.support_stack import Stack
 
@@ -41,6 +42,7 @@ class Row:
     credits: int
     accepted: int
     code: int
+    carrier: int | None
 
     @property
     def uncertain(self) -> bool:
@@ -58,11 +60,18 @@ class Seen:
     refused: list[int] = field(default_factory=list)
     sent: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     acked: set[str] = field(default_factory=set)
+    times: list[int] = field(default_factory=list)
+    """When parts were accepted, UTC ms by the SMSC's clock."""
 
     @property
     def whole(self) -> bool:
         """Every part was accepted."""
         return len(self.accepted) == self.parts
+
+    @property
+    def failed(self) -> bool:
+        """A receipt said that a part was not delivered: so the message has failed, its rest sent or not."""
+        return any(stats - {"DELIVRD", "ENROUTE"} for stats in self.sent.values())
 
     @property
     def twice(self) -> bool:
@@ -81,6 +90,14 @@ class Allowed:
     events: int = 0
     hold: bool = False
     still: frozenset[int] = frozenset()
+    keepers: frozenset[int] | None = None
+    """With `hold`: the carriers that have this policy, None for all of them."""
+    most: int | None = None
+    """How many recipients may be in doubt, where not every event concerns every bind."""
+
+    def keeps(self, row: Row) -> bool:
+        """Whether that recipient's carrier holds what is uncertain."""
+        return self.hold and (self.keepers is None or row.carrier in self.keepers)
 
 
 @dataclass
@@ -106,7 +123,7 @@ def settle(stack: Stack, allowed: Allowed, seconds: float = 40.0) -> None:
         moving = _moving(stack, allowed)
         waiting = dict(stack.rows("SELECT 'handed over', COUNT(*) FROM message WHERE state = 3"))
         waiting["orphans"] = stack.rows("SELECT COUNT(*) FROM orphan_receipt")[0][0]
-        waiting["receipts"] = stack.smsc.pending
+        waiting["receipts"] = stack.pending
         now = time.monotonic()
         if (moving, waiting) != before:
             before, quiet_since = (moving, waiting), now
@@ -143,26 +160,17 @@ class Books:
         self.told = {one.campaign_id: one for one in told}
         self.campaign_of = {number: one.campaign_id for one in told for number in one.ask.numbers}
         self.rows: dict[tuple[int, int], Row] = {}
-        for campaign_id, number, state, attempt, parts, flags, credits, accepted, code in stack.rows(
-            "SELECT campaign_id, destination, state, attempt, parts, flags, credits, accepted, code FROM message"
+        for campaign_id, number, state, attempt, parts, flags, credits, accepted, code, carrier in stack.rows(
+            "SELECT campaign_id, destination, state, attempt, parts, flags, credits, accepted, code, carrier_id "
+            "FROM message"
         ):
             self.rows[campaign_id, number] = Row(
-                MessageState(state), attempt, parts, flags, credits, accepted, code
+                MessageState(state), attempt, parts, flags, credits, accepted, code, carrier
             )
         self.seen: dict[int, Seen] = defaultdict(Seen)
-        for entry in read_journal(stack.smsc.journal):
-            seen = self.seen[int(entry.destination)]
-            if entry.kind == "S":
-                seen.parts = entry.parts
-                seen.references.add(entry.reference)
-                if entry.status:
-                    seen.refused.append(entry.status)
-                else:
-                    seen.accepted[entry.part].append(entry.message_id)
-            elif entry.kind == "R":
-                seen.sent[entry.message_id].add(entry.stat)
-            elif entry.status == 0:
-                seen.acked.add(entry.message_id)
+        for no, smsc in enumerate(stack.smscs):
+            for entry in read_journal(smsc.journal):
+                self._note(entry, f"{no}/{entry.message_id}")
         self.campaigns = {
             row[0]: row[1:]
             for row in stack.rows("SELECT id, state, messages, credits, segments, account_id FROM campaign")
@@ -176,6 +184,21 @@ class Books:
             for row in stack.rows("SELECT id, name, credits, ledger_no FROM account")
         }
         self.ledger = stack.rows("SELECT account_id, no, amount, kind, campaign_id FROM ledger")
+
+    def _note(self, entry: JournalEntry, message_id: str) -> None:
+        seen = self.seen[int(entry.destination)]
+        if entry.kind == "S":
+            seen.parts = entry.parts
+            seen.references.add(entry.reference)
+            if entry.status:
+                seen.refused.append(entry.status)
+            else:
+                seen.accepted[entry.part].append(message_id)
+                seen.times.append(entry.time_ms)
+        elif entry.kind == "R":
+            seen.sent[message_id].add(entry.stat)
+        elif entry.status == 0:
+            seen.acked.add(message_id)
 
     def state(self, campaign_id: int) -> int | None:
         """The state of that campaign, None when it is not there."""
@@ -196,12 +219,17 @@ def reconcile(name: str, stack: Stack, told: list[Told], allowed: Allowed, ports
     settle(stack, allowed)
     books = Books(stack, told)
     report = Report()
-    _money(books, report)
-    check_sending(books, allowed, ports, report)
+    check_books(books, allowed, ports, report)
     _count(books, report)
     _show(f"{name} [{stack.engine}]", report, time.monotonic() - began)
     assert not report.faults, "\n".join(report.faults)
     return report
+
+
+def check_books(books: Books, allowed: Allowed, ports: list[int], report: Report) -> None:
+    """Every check there is; what does not agree is in `report`."""
+    _money(books, report)
+    check_sending(books, allowed, ports, report)
 
 
 def check_sending(books: Books, allowed: Allowed, ports: list[int], report: Report) -> None:
@@ -250,7 +278,7 @@ def _recipients(books: Books, allowed: Allowed, report: Report) -> None:
                 unexplained.append((campaign_id, number, "submitted, and never marked"))
             continue
         paused = campaign_id in allowed.still and row.state is MessageState.RETRYING
-        held = allowed.hold and row.state is MessageState.UNCERTAIN
+        held = allowed.keeps(row) and row.state is MessageState.UNCERTAIN
         if row.state not in (*FINAL, MessageState.HANDED_OVER) and not held and not paused:
             unexplained.append((campaign_id, number, row.state.name))
         if row.parts != books.told[campaign_id].segments and row.state is not MessageState.WASHED:
@@ -260,7 +288,7 @@ def _recipients(books: Books, allowed: Allowed, report: Report) -> None:
             untrue.append((campaign_id, number, row.state.name))
         if row.state in (MessageState.WASHED, MessageState.CANCELLED) and seen is not None and seen.accepted:
             untrue.append((campaign_id, number, row.state.name))
-        told_so = whole or row.code == GAVE_UP or (seen is not None and row.code in seen.refused)
+        told_so = whole or row.code == GAVE_UP or (seen is not None and (row.code in seen.refused or seen.failed))
         if row.state is MessageState.FAILED and not told_so:
             refused.append((campaign_id, number, row.code))
     report.fault("accepted and never submitted", lost)
@@ -294,7 +322,9 @@ def _doubles(books: Books, allowed: Allowed, report: Report) -> None:
     """Submitted twice only where flagged, at most a window a bind and event; never with hold."""
     twice = [number for number, seen in books.seen.items() if seen.twice]
     flagged = [key for key, row in books.rows.items() if row.uncertain]
-    most = allowed.events * books.stack.window * books.stack.binds
+    most = allowed.most
+    if most is None:
+        most = allowed.events * books.stack.window * books.stack.binds
     report.counts["twice"] = len(twice)
     report.counts["uncertain"] = len(flagged)
     report.fault(
@@ -306,7 +336,8 @@ def _doubles(books: Books, allowed: Allowed, report: Report) -> None:
     if len(flagged) > most:
         report.fault(f"flagged uncertain beyond {most}, one window a bind and event", flagged)
     if allowed.hold:
-        report.fault("submitted twice although held", twice)
+        kept = [number for number in twice if (row := books.row(number)) is not None and allowed.keeps(row)]
+        report.fault("submitted twice although held", kept)
 
 
 def _receipts(books: Books, report: Report) -> None:
@@ -396,6 +427,11 @@ def _money(books: Books, report: Report) -> None:
         if attempt == 1 and books.state(campaign_id) == CampaignState.DELETED:
             due[campaign_id] += (size - marked) * each
     for campaign_id, one in books.told.items():
+        if one.modified:
+            # What a change of the text gave back is a refund too.
+            paid, cost = charged[campaign_id] - refunded[campaign_id], one.credits - due[campaign_id]
+            report.fault("paid other than told", [(campaign_id, paid, cost)] if paid != cost else [])
+            continue
         if charged[campaign_id] != one.credits:
             report.fault("charged other than told", [(campaign_id, charged[campaign_id], one.credits)])
         if refunded[campaign_id] != due[campaign_id]:

@@ -57,12 +57,14 @@ def free_port() -> int:
 
 
 class Process:
-    """One process of ours, its output in a file."""
+    """One process of ours, its output in a file. `module` is what Python runs."""
 
-    def __init__(self, arguments: Sequence[str], environ: dict[str, str], output: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environ: dict[str, str], output: Path, module: str = "cooee"
+    ) -> None:
         self._output = output.open("ab")
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "cooee", *arguments], stdout=self._output, stderr=self._output, env=environ
+            [sys.executable, "-m", module, *arguments], stdout=self._output, stderr=self._output, env=environ
         )
 
     def kill(self) -> None:
@@ -99,16 +101,28 @@ def http_status(port: int, path: str) -> int:
 class Node:
     """A `cooee serve` that can be killed, stopped and started again."""
 
-    def __init__(self, environ: dict[str, str], output: Path, role: str) -> None:
+    def __init__(self, environ: dict[str, str], output: Path, role: str, module: str = "cooee") -> None:
         self.port = free_port()
+        self.role = role
         self._environ = {**environ, "COOEE_PORT": str(self.port), "COOEE_ROLE": role}
         self._output = output
+        self._module = module
         self._process: Process | None = None
         self.kills = 0
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, None while it does not run."""
+        return None if self._process is None else self._process.popen.pid
+
+    @property
+    def ended(self) -> int | None:
+        """The exit code of a process that ended without being told to."""
+        return None if self._process is None else self._process.popen.poll()
+
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        process = self._process = Process(["serve"], self._environ, self._output)
+        process = self._process = Process(["serve"], self._environ, self._output, self._module)
 
         def answers() -> bool:
             assert process.popen.poll() is None, f"the server ended: {self._output.read_text()[-2000:]}"
@@ -199,6 +213,7 @@ class Stack:
         uncertain_wait_s: float = 1.0,
         smsc: Sequence[str] = (),
         settings: dict[str, str] | None = None,
+        module: str = "cooee",
     ) -> None:
         self.database_url = database_url
         self.folder = folder
@@ -211,20 +226,36 @@ class Stack:
             **{f"COOEE_{name.upper()}": text for name, text in (settings or {}).items()},
         }
         self.smsc = SmscProcess(self._environ, folder, smsc)
+        self.smscs = [self.smsc]
+        self._module = module
         self.nodes: list[Node] = []
         self.accounts: list[str] = []
         self.window = self.binds = 0
 
     def __enter__(self) -> Stack:
-        self.smsc.start()
+        for smsc in self.smscs:
+            smsc.start()
         return self
+
+    def add_smsc(self, name: str, flags: Sequence[str]) -> SmscProcess:
+        """Another SMSC, with a folder of its own; started with the first one."""
+        folder = self.folder / name
+        folder.mkdir()
+        self.smscs.append(SmscProcess(self._environ, folder, flags))
+        return self.smscs[-1]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for node in self.nodes:
             node.kill()
-        self.smsc.kill()
+        for smsc in self.smscs:
+            smsc.kill()
+
+    @property
+    def pending(self) -> int:
+        """Receipts and messages that its SMSCs still have to deliver."""
+        return sum(smsc.pending for smsc in self.smscs)
 
     @property
     def engine(self) -> str:
@@ -253,9 +284,10 @@ class Stack:
         changes = [f"--set={name}={value}" for name, value in values.items()]
         self.cli("carrier", "add", "telco", "--kind=smpp", *changes)
 
-    def node(self, role: str = "all") -> Node:
-        """A new node, started."""
-        node = Node(self._environ, self.folder / f"node{len(self.nodes)}.log", role)
+    def node(self, role: str = "all", environ: dict[str, str] | None = None) -> Node:
+        """A new node, started. `environ` is what it has beside, or instead of, the environment of all nodes."""
+        output = self.folder / f"node{len(self.nodes)}.log"
+        node = Node({**self._environ, **(environ or {})}, output, role, self._module)
         self.nodes.append(node)
         node.start()
         return node

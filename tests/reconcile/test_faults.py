@@ -80,7 +80,7 @@ def test_a_silent_smsc_loses_nothing(databases: Callable[[], str], tmp_path: Pat
 
 def test_hold_sends_nothing_twice(database_url: str, tmp_path: Path) -> None:
     with Stack(database_url, tmp_path) as stack:
-        stack.prepare(window=50, tps=scaled(1000), response_timeout_s=1, on_uncertain="hold")
+        stack.prepare(window=50, tps=scaled(500), response_timeout_s=1, on_uncertain="hold")
         node = stack.node()
         mix = Mix(7, stack.accounts)
         clients = Clients([node.port])
@@ -91,7 +91,7 @@ def test_hold_sends_nothing_twice(database_url: str, tmp_path: Path) -> None:
         else:
             stack.smsc.ask("drop")
         stack.smsc.wait_seen(scaled(500))
-        stack.smsc.ask("silence", seconds=1.2, submits="ignore")
+        stack.smsc.ask("silence", seconds=1.6, submits="ignore")
         report = reconcile("hold", stack, told, Allowed(events=4, hold=True), [node.port])
         assert report.counts["held"] > 0
         listed = json.loads(stack.cli("uncertain", "list", "--limit=100000", "--json"))

@@ -17,7 +17,7 @@ from cooee.store.sqlite import SqliteDatabase
 from tests.store.support_store import FIRST, World, receipt, world
 
 KEEP = Keep(messages_days=30, replies_days=60)
-CHILDREN = ("batch", "message", "attempt", "campaign_list", "campaign_count")
+CHILDREN = ("batch", "message", "attempt", "campaign_list", "campaign_count", "campaign_course", "reply_answer")
 
 
 @asynccontextmanager

@@ -171,6 +171,13 @@ def test_what_echoes_secrets_is_not_kept() -> None:
     assert "s3cr" not in repr(outcome)
     assert call(answer=plain(b"you wrote: Yes, please")).excerpt == ""
 
+    def echo_url(request: Call, writer: asyncio.StreamWriter) -> None:
+        plain(request.target.rpartition("message_text=")[2].encode())(request, writer)
+
+    assert (
+        call(answer=echo_url, reply=ReplyCall("1", "2", "", "\u041f\u0440\u0438\u0432\u0435\u0442")).excerpt == ""
+    )
+
 
 def test_nobody_there() -> None:
     with socket.socket() as free:

@@ -49,6 +49,8 @@ def test_an_old_campaign_goes_with_everything_it_has(database_url: str) -> None:
         old = await sent(made, 3)
         await made.sql(f"INSERT INTO campaign_list VALUES ({old.account_id}, {old.id}, 2001)")
         await made.sql(f"INSERT INTO campaign_count VALUES ({old.account_id}, {old.id}, 7, 3)")
+        await made.sql(f"INSERT INTO campaign_course VALUES ({old.account_id}, {old.id}, 0, '')")
+        await made.sql(f"INSERT INTO reply_answer VALUES ({old.account_id}, {FIRST}, {old.id}, 0)")
         await earlier_attempt(made, old)
         assert set(await left(made, old)) == {"campaign", *CHILDREN}
         later(made, 20)

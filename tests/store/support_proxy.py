@@ -21,6 +21,12 @@ class Proxy:
         self.pass_it_on = False
         """… with or without passing it on to the server first."""
         self.refuse = False
+        self.hates: bytes | None = None
+        """A connection that sends this is dropped, that one alone."""
+        self.stalled = False
+        """Nothing passes in either direction, and nobody is told: what a cable that was pulled does."""
+        self.linger_s = 0.0
+        """How much later a client sees that the server has closed the connection."""
         self.cuts = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,6 +43,11 @@ class Proxy:
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
+                while self.stalled:  # noqa: ASYNC110 (the test sets it)
+                    await asyncio.sleep(0.05)
+                if self.hates is not None and self.hates in data:
+                    self.cuts += 1
+                    break
                 if self.cut_at is not None and self.cut_at in data:
                     self.cut_at = None
                     self.cuts += 1
@@ -53,8 +64,11 @@ class Proxy:
     async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
+                while self.stalled:  # noqa: ASYNC110 (the test sets it)
+                    await asyncio.sleep(0.05)
                 writer.write(data)
                 await writer.drain()
+            await asyncio.sleep(self.linger_s)
         writer.close()
 
     def cut(self) -> None:

@@ -9,7 +9,10 @@ import pytest
 from cooee.model.clock import DAY, HOUR
 from cooee.model.inbound import NumberKind, Reason, ReplyKind
 from cooee.smpp.pdu import DeliverSm
+from cooee.store import inbound
 from cooee.store import optouts as optout_rows
+from cooee.store.database import Tx
+from cooee.store.parts import Whole
 from tests.store.support_inbound import (
     HANDSET,
     NUMBER,
@@ -164,6 +167,50 @@ def test_our_number_in_every_form(database_url: str, to: str) -> None:
         await add_number(world)
         await Line(world).say("hello", to=to)
         assert [r.recipient for r in await kept(world)] == [NUMBER]
+
+    run(database_url, check)
+
+
+def test_a_national_form_that_two_of_our_numbers_end_with_is_nobodys(database_url: str) -> None:
+    async def check(world: World) -> None:
+        await add_number(world)
+        await add_number(world, "1" + NUMBER[2:])
+        await Line(world).say("which one?", to="0400190499")
+        assert await kept(world) == []
+        assert await unrouted(world) == ["which one?"]
+
+    run(database_url, check)
+
+
+class Counted:
+    """A transaction that counts its statements."""
+
+    def __init__(self, tx: Any) -> None:
+        self._tx = tx
+        self.statements = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("all", "one", "run", "many", "many_all"):
+            self.statements += 1
+        return getattr(self._tx, name)
+
+
+def test_a_group_for_many_numbers_that_are_not_ours_takes_few_statements(database_url: str) -> None:
+    """Looked for one by one in 5,000 numbers, they would hold SQLite's writer for 130 ms."""
+
+    async def check(world: World) -> None:
+        await add_number(world)
+        counts = []
+        for many in (1, 300):
+            wholes = [Whole(str(HANDSET), 1, f"0{430000000 + at}", "hello", 0) for at in range(many)]
+
+            async def operation(tx: Tx, wholes: list[Whole] = wholes) -> int:
+                counted = Counted(tx)
+                await inbound.route(counted, world.carrier_id, wholes)
+                return counted.statements
+
+            counts.append(await world.write(operation))
+        assert counts[0] == counts[1]
 
     run(database_url, check)
 

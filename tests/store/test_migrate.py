@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from cooee.model.clock import DAY, ManualClock
-from cooee.model.errors import ConfigError
+from cooee.model.errors import ConfigError, StoreUnavailable
 from cooee.store import partitions
 from cooee.store.database import Database, Tx
 from cooee.store.inspect import migrate, schema_of
-from cooee.store.migrate import migrate_postgres, migrate_sqlite, migrations, newest
+from cooee.store.migrate import check_fits, migrate_postgres, migrate_sqlite, migrations, newest
 from cooee.store.open import open_database, sqlite_path
 from cooee.store.postgres import PostgresDatabase
 from cooee.store.queries import Engine
 from cooee.store.sqlite import SqliteDatabase
+from tests.store.support_proxy import proxy
 from tests.store.support_store import World, raw, raw_run, run, world
 from tests.support.postgres import PostgresServer
 
@@ -82,6 +83,31 @@ def test_a_schema_that_needs_a_newer_program_is_refused(database_url: str) -> No
         assert "98" in text
         assert f"this one knows {newest()}" in text
         assert "upgrade Cooee" in text
+
+    asyncio.run(main())
+
+
+def test_a_running_program_notices_that_the_schema_has_become_too_new(database_url: str) -> None:
+    async def check(made: World) -> None:
+        await check_fits(made.database)
+        await made.sql(f"UPDATE meta SET value = '{newest() + 1}' WHERE name = 'schema'")
+        # A newer version has migrated, and this one may stay.
+        await check_fits(made.database)
+        await made.sql(f"UPDATE meta SET value = '{newest() + 1}' WHERE name = 'oldest_program'")
+        with pytest.raises(ConfigError, match="upgrade Cooee on this machine"):
+            await check_fits(made.database)
+
+    run(database_url, check)
+
+
+def test_a_server_that_goes_away_while_it_migrates_is_a_sentence(postgres: PostgresServer) -> None:
+    url = postgres.fresh()
+
+    async def main() -> None:
+        async with proxy(url) as (middle, through):
+            middle.hates = b"pg_advisory_xact_lock"
+            with pytest.raises(StoreUnavailable, match="is the server running"):
+                await open_database(through, ManualClock(), pool=2)
 
     asyncio.run(main())
 

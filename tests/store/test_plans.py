@@ -62,6 +62,8 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "drop_batches_of": ([(A, LARGE + at) for at in range(150)], {}),
     "drop_attempts_of": ([(A, LARGE + at) for at in range(150)], {}),
     "drop_lists_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_courses_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_console_answers_of": ([(A, LARGE + at) for at in range(150)], {}),
     "drop_counts_of": ([(A, LARGE + at) for at in range(150)], {}),
     "retire_batches": ([], {"account_id": A, "id": LARGE, "limit": 100}),
     "unswept": ([], {}),
@@ -130,6 +132,22 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "last_batch": ([], {"account_id": A, "id": LARGE}),
     "lock_unstarted": ([], {"account_id": A, "id": LARGE}),
     "view_campaign": ([], {"id": LARGE}),
+    "history_one": ([], {"account_id": A, "id": LARGE}),
+    "history_active": ([], {"account_id": A, "limit": 10}),
+    "history_kept_counts": ([(LARGE + at,) for at in range(50)], {"account_id": A}),
+    "history_counts": ([(LARGE + at,) for at in range(1, 50)], {"account_id": A}),
+    "created_between": (
+        [],
+        {"account_id": A, "from": NOW, "until": NOW + 5, "after_at": NOW, "after_id": LARGE, "limit": 500},
+    ),
+    "course_piece": ([], {"account_id": A, "id": LARGE, "after": FIRST + 100, "bucket": 60_000, "limit": 500}),
+    "recipients_page": ([], {"account_id": A, "id": LARGE, "after": FIRST + 100, "state": None, "limit": 50}),
+    "first_batches": ([], {"account_id": A, "id": LARGE, "after": 1500, "limit": 40}),
+    "ledger_page": ([], {"account_id": A, "before": 100, "limit": 50}),
+    "conversation_replies": (
+        [],
+        {"account_id": A, "handset": FIRST, "received_at": NOW + 10**6, "id": 1, "limit": 50},
+    ),
     "inbox_waiting": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "limit": 1000}),
     "inbox_between": ([], {"account_id": A, "received_at": NOW + 5, "id": 1, "until": NOW + 999, "limit": 1000}),
     "inbox_from": (
@@ -180,8 +198,9 @@ TECHNICAL = (
     "optout_past",
     "campaign_past",
     "attempt",
-    "campaign_count",
     "webhook_delivery",
+    "campaign_course",
+    "reply_answer",
 )
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
 WALKED = ("message", "segment_ref", "batch", "optout", "list_number", "campaign_list", *RECEIVING, *TECHNICAL)

@@ -8,12 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from cooee.engine.membership import DEAD_S
 from cooee.model.clock import ManualClock
 from cooee.model.errors import CommitUnknown, StoreError, StoreUnavailable
 from cooee.store.database import Lane, Tx
 from cooee.store.open import open_database
-from cooee.store.postgres import PostgresDatabase, explain
+from cooee.store.postgres import VANISHED, PostgresDatabase, explain
 from tests.store.support_proxy import Proxy, proxy
+from tests.store.support_store import raw, raw_run
 from tests.support.postgres import PostgresServer
 
 
@@ -175,6 +177,30 @@ def test_hooks_run_once_after_the_commit(postgres: PostgresServer) -> None:
     asyncio.run(main())
 
 
+def test_a_hook_that_fails_does_not_make_a_commit_look_failed(postgres: PostgresServer) -> None:
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url)
+        ran: list[str] = []
+
+        def fail() -> None:
+            raise OSError("nobody reads the log any more")
+
+        async def operation(tx: Tx) -> int:
+            await put(tx, "kept")
+            tx.after_commit(fail)
+            tx.after_commit(lambda: ran.append("the next one"))
+            return 7
+
+        assert await database.write(operation) == 7
+        assert ran == ["the next one"]
+        assert await get(database, "kept") == ""
+        await database.close()
+
+    asyncio.run(main())
+
+
 def test_bulk_goes_one_at_a_time_and_leaves_room_for_the_others(postgres: PostgresServer) -> None:
     url = postgres.fresh()
 
@@ -242,6 +268,112 @@ def test_a_connection_that_dies_before_the_commit_wrote_nothing(postgres: Postgr
             assert "secret" not in str(raised.value)
             assert await get(database, "x") is None
             await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_session_that_the_server_ends_in_a_transaction_wrote_nothing(postgres: PostgresServer) -> None:
+    """As a fast stop does: the server says so first, and the connection breaks a moment later."""
+    url = postgres.fresh()
+
+    async def main() -> None:
+        async with proxy(url) as (middle, through):
+            database = await opened(through)
+            middle.linger_s = 1.0
+
+            async def ended(tx: Tx) -> None:
+                await put(tx, "x")
+                ((pid,),) = await raw(tx, "SELECT pg_backend_pid()")
+                other = await asyncpg.connect(url)
+                await other.execute("SELECT pg_terminate_backend($1)", pid)
+                await other.close()
+                await asyncio.sleep(0.2)
+                await put(tx, "y")
+
+            with pytest.raises(StoreUnavailable):
+                await database.write(ended)
+            middle.linger_s = 0.0
+            assert await get(database, "x") is None
+            await database.write(lambda tx: put(tx, "z"))
+            await database.close()
+
+    asyncio.run(main())
+
+
+def test_what_a_vanished_node_had_locked_is_free_again(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without power closes no connection: the server must not wait for it."""
+    assert int(VANISHED["idle_in_transaction_session_timeout"]) < DEAD_S * 1000
+    monkeypatch.setitem(VANISHED, "idle_in_transaction_session_timeout", "500")
+    url = postgres.fresh()
+
+    async def main() -> None:
+        async with proxy(url) as (middle, through):
+            gone, living = await opened(through, pool=2), await opened(url, pool=2)
+            await living.write(lambda tx: put(tx, "x"))
+            locked = asyncio.Event()
+
+            async def lock(tx: Tx) -> None:
+                await raw(tx, "SELECT value FROM meta WHERE name = 'x' FOR UPDATE")
+                middle.stalled = True
+                locked.set()
+                await raw(tx, "SELECT 1")
+
+            task = asyncio.create_task(gone.write(lock))
+            await locked.wait()
+
+            async def change(tx: Tx) -> None:
+                await raw_run(tx, "UPDATE meta SET value = '1' WHERE name = 'x'")
+
+            async with asyncio.timeout(10):
+                await living.write(change)
+            middle.stalled = False
+            with pytest.raises(StoreUnavailable):
+                await task
+            await gone.close()
+            await living.close()
+
+    asyncio.run(main())
+
+
+def test_a_table_that_is_migrated_meanwhile_costs_a_retry_and_no_error(postgres: PostgresServer) -> None:
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url, pool=2)
+
+        async def look(tx: Tx) -> int:
+            return len((await raw(tx, "SELECT * FROM meta LIMIT 1"))[0])
+
+        assert await database.write(look) == 2
+        other = await asyncpg.connect(url)
+        await other.execute("ALTER TABLE meta ADD COLUMN of_the_future TEXT")
+        await other.close()
+        assert await database.write(look) == 3
+        other = await asyncpg.connect(url)
+        await other.execute("ALTER TABLE meta ADD COLUMN of_another_future TEXT")
+        await other.close()
+        assert await database.read(look) == 4
+        await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_value_that_no_column_holds_is_the_statements_own_fault(postgres: PostgresServer) -> None:
+    """Else one bad receipt would be taken for an outage, and keep a carrier's others from being stored."""
+    url = postgres.fresh()
+
+    async def main() -> None:
+        database = await opened(url)
+
+        async def too_big(tx: Tx) -> None:
+            await tx.run("take_lease", carrier_id=1 << 70, no=0, owner=1)
+
+        with pytest.raises(StoreError) as raised:
+            await database.write(too_big)
+        assert not isinstance(raised.value, StoreUnavailable)
+        await database.close()
 
     asyncio.run(main())
 

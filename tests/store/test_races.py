@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cooee.model.campaign import CampaignState
+from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import HOUR, MINUTE
 from cooee.model.errors import ApiError
 from cooee.model.message import MessageState
@@ -16,7 +16,7 @@ from cooee.service.campaigns import Campaigns
 from cooee.service.routing import Routes
 from cooee.store import campaigns, changes, receipts
 from cooee.store.acceptance import Created, NewCampaign
-from cooee.store.database import Lane
+from cooee.store.database import Lane, Tx
 from cooee.store.dispatch import Outcome as TripOutcome
 from cooee.store.receipts import look_again, rejoin
 from tests.store.support_races import Outcome, Race, every_interleaving
@@ -209,6 +209,50 @@ def test_a_delete_and_the_record_of_a_refusal(database_url: str) -> None:
         return Race(step(hand), pause_and("delete", new), check)
 
     races(database_url, make, at_least=20)
+
+
+# --- dealing against a suspended account that goes on ---------------------------------------------------------
+
+
+def test_the_last_piece_and_an_account_that_goes_on(database_url: str) -> None:
+    """What was put aside while the account was suspended is dealt, whoever comes first."""
+
+    async def make(world: World) -> Race:
+        world.carrier_id = await world.carrier()
+        new = await world.campaign(1000, carriers=None)
+
+        async def piece(world: World, after: int = 1, behind: int = 2) -> tuple[int, int] | None:
+            return await world.database.write(
+                lambda tx: campaigns.deal_piece(
+                    tx, new.account_id, new.id, after=after, behind=behind,
+                    deal=lambda count: [world.carrier_id] * count, now=world.clock.now_ms(),
+                ),
+                Lane.BULK,
+            )  # fmt: skip
+
+        async def go_on(world: World) -> None:
+            now = world.clock.now_ms()
+
+            async def operation(tx: Tx) -> None:
+                await tx.run("set_account_state", id=new.account_id, state=1, at=None)
+                await campaigns.release_account(tx, new.account_id, now, now)
+
+            await world.database.write(operation)
+
+        assert await piece(world, -1, 0) == (1, 2)
+        await world.sql(f"UPDATE account SET state = 2 WHERE id = {new.account_id}")
+        assert await world.claim(ENGINE) == []
+
+        async def check(outcome: Outcome) -> None:
+            if outcome.first is not None:
+                assert outcome.first == (-1, 2)
+            await world.deal(new)
+            assert await world.state(new) == CampaignState.RUNNING
+            assert {batch.state for batch in await world.batches(new)} == {BatchState.READY}
+
+        return Race(piece, go_on, check)
+
+    races(database_url, make, at_least=5)
 
 
 # --- append and modify against start -------------------------------------------------------------------------

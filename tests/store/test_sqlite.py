@@ -37,6 +37,19 @@ def run(tmp_path: Path, check: Check) -> None:
     asyncio.run(main())
 
 
+def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
+    async def check(database: SqliteDatabase, clock: ManualClock) -> None:
+        await database.write(lambda tx: put(tx, "a"))
+        modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+        assert modes == {"c.db": 0o600, "c.db-wal": 0o600, "c.db-shm": 0o600}
+
+    before = os.umask(0o022)
+    try:
+        run(tmp_path, check)
+    finally:
+        os.umask(before)
+
+
 async def put(tx: Tx, name: str, value: str = "") -> None:
     await tx.run("claim_meta", name=name, value=value)
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from cooee.model.campaign import CampaignState
+from cooee.model.campaign import BatchState, CampaignState
 from cooee.store import acceptance, campaigns
 from cooee.store.acceptance import NewCampaign
 from cooee.store.database import Lane
@@ -20,6 +20,18 @@ async def large(world: World, batches: int) -> NewCampaign:
         await world.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
     await world.write(lambda tx: acceptance.publish_large(tx, new, world.clock.now_ms()))
     return new
+
+
+async def deal_piece(world: World, new: NewCampaign, after: int, behind: int) -> tuple[int, int] | None:
+    """One piece of the dealing, all to the world's carrier."""
+    went: tuple[int, int] | None = await world.write(
+        lambda tx: campaigns.deal_piece(
+            tx, new.account_id, new.id, after=after, behind=behind,
+            deal=lambda count: [world.carrier_id] * count, now=world.clock.now_ms(),
+        ),
+        Lane.BULK,
+    )  # fmt: skip
+    return went
 
 
 async def next_of(world: World, count: int) -> list[int]:
@@ -88,29 +100,64 @@ def test_retries_queue_up_at_the_front_when_their_time_comes(database_url: str) 
 def test_dealing_stops_for_a_pause_and_goes_on(database_url: str) -> None:
     async def check(world: World) -> None:
         new = await large(world, 450)
-        deals: list[int] = []
-
-        async def piece(after: int, behind: int) -> tuple[int, int] | None:
-            went: tuple[int, int] | None = await world.write(
-                lambda tx: campaigns.deal_piece(
-                    tx, new.account_id, new.id, after=after, behind=behind,
-                    deal=lambda count: deals.append(count) or [world.carrier_id] * count,  # type: ignore[func-returns-value]
-                    now=world.clock.now_ms(),
-                ),
-                Lane.BULK,
-            )  # fmt: skip
-            return went
-
-        assert await piece(-1, 0) == (199, 200)
+        assert await deal_piece(world, new, -1, 0) == (199, 200)
         await world.change("pause", new)
-        assert await piece(199, 200) is None
+        assert await deal_piece(world, new, 199, 200) is None
         await world.change("unpause", new)
         await world.deal(new)
-        assert deals == [200]
         assert await world.state(new) == CampaignState.RUNNING
         turns = [b.turn for b in await world.batches(new)]
         assert turns[:200] == list(range(200))
         assert turns[200:] == sorted(turns[200:])
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("why", ["paused", "suspended", "stray"])
+def test_what_is_held_again_while_the_rest_is_dealt_is_dealt_again(database_url: str, why: str) -> None:
+    """Whoever claims puts aside what may not go at that moment, behind the back of the dealing."""
+
+    async def check(world: World) -> None:
+        new = await large(world, 450)
+        now = world.clock.now_ms()
+        went = await deal_piece(world, new, -1, 0)
+        if why == "paused":
+            await world.change("pause", new)
+            assert await world.claim(7) == []
+            await world.change("unpause", new)
+        elif why == "suspended":
+            await world.sql("UPDATE account SET state = 2")
+            assert await world.claim(7) == []
+            await world.sql("UPDATE account SET state = 1")
+            await world.write(lambda tx: campaigns.release_account(tx, new.account_id, now, now))
+        else:
+            other = await world.carrier()
+            await world.carrier_state(world.carrier_id, 2)
+            assert await world.write(campaigns.deal_strays_again, Lane.BULK) == 1
+            world.carrier_id = other
+        assert 0 in [b.no for b in await world.batches(new) if b.state == BatchState.HELD]
+        while went is not None:
+            went = await deal_piece(world, new, *went)
+        assert await world.state(new) == CampaignState.RUNNING
+        assert {b.state for b in await world.batches(new)} == {BatchState.READY}
+
+    run(database_url, check)
+
+
+def test_dealing_for_a_suspended_account_comes_to_an_end(database_url: str) -> None:
+    async def check(world: World) -> None:
+        new = await large(world, 10)
+        went = await deal_piece(world, new, -1, 0)
+        await world.sql("UPDATE account SET state = 2")
+        assert await world.claim(7) == []
+        assert went is not None
+        assert await deal_piece(world, new, *went) is None
+        assert await world.state(new) == CampaignState.RUNNING
+        await world.sql("UPDATE account SET state = 1")
+        now = world.clock.now_ms()
+        await world.write(lambda tx: campaigns.release_account(tx, new.account_id, now, now))
+        await world.deal(new)
+        assert {b.state for b in await world.batches(new)} == {BatchState.READY}
 
     run(database_url, check)
 

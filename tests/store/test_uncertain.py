@@ -7,6 +7,7 @@ import pytest
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.message import FLAG_RESENT, FLAG_UNCERTAIN, GAVE_UP, MessageState
 from cooee.store.dispatch import record_late
+from cooee.store.receipts import DELIVERED as DELIVERED_RECEIPT
 from cooee.store.receipts import FAILED as FAILED_RECEIPT
 from cooee.store.receipts import OPEN
 from cooee.store.uncertain import Policy
@@ -312,6 +313,92 @@ def test_delivered_while_its_resend_is_out_the_answer_of_that_never_lowers_it(
         await world.ready_delayed()
         assert await world.decide() == (0, 0)
         assert [b.state for b in await world.batches(new) if b.state == BatchState.OUT] == []
+
+    run(database_url, check)
+
+
+def test_failed_by_its_receipt_when_a_late_answer_stopped_the_resend(database_url: str) -> None:
+    async def check(world: World) -> None:
+        new = await world.campaign(1)
+        (hand,) = await world.claim(7)
+        await hand.doubt(0).step()
+        world.clock.advance(61)
+        assert await world.decide() == (1, 0)
+        await late(world, hand.accept({0: "late"}))
+        await world.receive(receipt("late", FAILED_RECEIPT))
+        message = (await world.messages(new))[FIRST]
+        assert (message.state, message.code) == (FAILED, 1)
+        (again,) = await world.claim(7)
+        assert again.grant.skip == {0}
+        await again.step()
+        assert await world.states(new) == [FAILED]
+        assert await world.finish(new) == 1
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("second", [FAILED_RECEIPT, DELIVERED_RECEIPT])
+def test_failed_while_its_resend_is_out_it_waits_for_what_that_comes_to(database_url: str, second: int) -> None:
+    async def check(world: World) -> None:
+        new = await world.campaign(1)
+        (hand,) = await world.claim(7)
+        again = await resent(world, hand)
+        await late(world, hand.accept({0: "first"}))
+        await world.receive(receipt("first", FAILED_RECEIPT))
+        assert await world.states(new) == [SENDING]
+        await again.accept({0: "second"}).step()
+        assert await world.states(new) == [HANDED]
+        await world.receive(receipt("second", second))
+        assert await world.states(new) == [DELIVERED if second == DELIVERED_RECEIPT else FAILED]
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("first", [FAILED_RECEIPT, DELIVERED_RECEIPT])
+@pytest.mark.parametrize("answer", ["refused", "failed", "doubt", "crash"])
+def test_the_carrier_has_the_first_attempt_whatever_the_resend_comes_to(
+    database_url: str, answer: str, first: int
+) -> None:
+    async def check(world: World) -> None:
+        new = await world.campaign(1)
+        (hand,) = await world.claim(7)
+        again = await resent(world, hand)
+        await late(world, hand.accept({0: "first"}))
+        match answer:
+            case "refused":
+                await again.refuse(0).step()
+            case "failed":
+                await again.fail(0).step()
+            case "doubt":
+                await again.doubt(0).step()
+            case _:
+                assert (await world.take_over(7))[0] == 1
+        assert await world.states(new) == [HANDED]
+        await world.receive(receipt("first", first))
+        message = (await world.messages(new))[FIRST]
+        assert message.state == (DELIVERED if first == DELIVERED_RECEIPT else FAILED)
+        assert message.code == (0 if first == DELIVERED_RECEIPT else 1)
+        world.clock.advance(61)
+        await world.ready_delayed()
+        assert await world.decide() == (0, 0)
+        for left in await world.claim(7):
+            assert left.grant.skip == {0}
+            await left.step()
+        assert await world.finish(new) == 1
+
+    run(database_url, check)
+
+
+def test_both_failed_it_is_failed_when_the_second_is_refused_last(database_url: str) -> None:
+    async def check(world: World) -> None:
+        new = await world.campaign(1)
+        (hand,) = await world.claim(7)
+        again = await resent(world, hand)
+        await late(world, hand.accept({0: "first"}))
+        await world.receive(receipt("first", FAILED_RECEIPT))
+        await again.fail(0).step()
+        message = (await world.messages(new))[FIRST]
+        assert (message.state, message.code) == (FAILED, 0x0B)
 
     run(database_url, check)
 

@@ -23,6 +23,9 @@ from cooee.service.numbers import Numbers
 from cooee.smpp.smsc import SmscConfig
 
 ACCOUNT = "demo"
+OPERATOR = "operator"
+PASSWORD = "cooee-demo"  # noqa: S105 (of a database that lives as long as the demo, on loopback)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NUMBER = "61400190499"
 """What the demo sends from, so that its handsets can answer."""
 CONTROL_PORT = 2776
@@ -169,14 +172,25 @@ async def demo(settings: Settings) -> None:
 
 
 async def _show(node: Node, settings: Settings) -> None:
-    password = secrets.token_urlsafe(12)
+    # A password that everybody knows is good enough only where nobody else can come.
+    password = PASSWORD if settings.host in LOOPBACK else secrets.token_urlsafe(12)
     await node.accounts.add(
-        ACCOUNT, password, credits=CREDITS, zone="Australia/Sydney", country="AU", allow_international=True
+        ACCOUNT,
+        password,
+        credits=CREDITS,
+        zone="Australia/Sydney",
+        country="AU",
+        allow_international=True,
+        may_add_credits=True,
     )
+    await node.operators.add(OPERATOR, password)
     await Numbers(node.database, node.clock).add(NUMBER, NumberKind.DEDICATED, ACCOUNT)
     base = f"http://{settings.host}:{node.port}"
     client = Client(settings.host, node.port, password)
     say(f"\nCooee serves on {base}, with a simulated carrier: nothing reaches a real phone.")
+    if settings.console:
+        say(f"\n  Console   {base}/  account {ACCOUNT}, password {password}")
+        say(f"            {base}/operator  operator {OPERATOR}, password {password}\n")
     say(f"Account {ACCOUNT}, password {password}, {CREDITS:,} credits.\n")
     created = await client.post(
         "campaign",

@@ -19,8 +19,7 @@ import struct
 import termios
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from cooee.app.patience import Patience
 from cooee.web.connection import EXTENSION
 
 LOOK_S = (0.001, 0.05)
@@ -67,7 +66,7 @@ class _HeadWaits:
         return getattr(self._transport, name)
 
 
-class OneWrite(HttpToolsProtocol):
+class OneWrite(Patience):
     """Joins the head and the body of a response."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from cooee.app import simulator
+from cooee.app import console, simulator
 from cooee.app.filelock import FileLock
 from cooee.app.http import Watched
 from cooee.carriers.smpp import SmppCarrier
@@ -23,12 +23,14 @@ from cooee.engine.supervisor import Engine, WebhookSettings
 from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
+from cooee.model.live import EngineLive
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
 from cooee.service.keeping import Keep
+from cooee.service.operators import Operators
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
@@ -36,17 +38,22 @@ from cooee.service.routing import Routes
 from cooee.smpp.smsc import Smsc, SmscConfig
 from cooee.store.database import Database
 from cooee.store.ids import Ids
+from cooee.store.migrate import check_fits
 from cooee.store.open import open_database, sqlite_path
 from cooee.store.refs import load_memory
-from cooee.store.secrets import key_path, open_secrets, permission_warning
+from cooee.store.secrets import Secrets, key_path, open_secrets, permission_warning
 from cooee.store.sqlite import SqliteDatabase
+from cooee.store.wakeups import WakeUps
 from cooee.web.api import Api, ApiSettings
+from cooee.web.console import ConsoleServices
 from cooee.web.health import HealthOnly
 
 log = structlog.get_logger()
 
 HTTP_STOP_S = 3
 """How long requests under way may take once the node stops."""
+FITS_EVERY_S = 10.0
+"""How often a node looks whether a newer version has made the schema too new for it."""
 
 
 class _Server(uvicorn.Server):
@@ -78,18 +85,26 @@ def listen(host: str, port: int) -> socket.socket:
 class Node:
     """Everything of one process. `start` in order, `stop` in the reverse one."""
 
-    def __init__(self, settings: Settings, smsc: SmscConfig | None = None) -> None:
+    def __init__(self, settings: Settings, smsc: SmscConfig | None = None, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock: Clock = SystemClock()
+        self.clock = clock or SystemClock()
         self.failure: BaseException | None = None
         self.smsc: Smsc | None = None
         self._smsc_config = smsc or SmscConfig(control_port=settings.simulate_control_port or None)
         self._stopped = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._draining = False
+        self._http: uvicorn.Config | None = None
         self._undo = contextlib.AsyncExitStack()
         self._engine: Engine | None = None
+        self._wakeups: WakeUps | None = None
         self.port = 0
         self.accounts: Accounts
+        self.carriers: Carriers
+        self.operators: Operators
+        self.console_services: ConsoleServices | None = None
         self.codes: CodeTable
+        self.secrets: Secrets
         self.database: Database
 
     async def start(self) -> None:
@@ -116,20 +131,24 @@ class Node:
         self.port = sock.getsockname()[1]
         database = self.database = await open_database(settings.database, self.clock, pool=settings.pool_size)
         self._undo.push_async_callback(database.close)
-        secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
+        secrets = self.secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
         warning = permission_warning(secrets.path)
         if warning:
             log.warning("key_file_readable", reason=warning)
         ids = Ids(database)
         routes = Routes(database, self.clock)
-        carriers = Carriers(database, ids, self.clock, secrets)
+        carriers = self.carriers = Carriers(database, ids, self.clock, secrets)
         self.accounts = Accounts(database, ids, self.clock)
         self._undo.callback(self.accounts.close)
+        self.operators = Operators(database, ids, self.clock, self.accounts)
         if settings.simulate:
             self.smsc = await simulator.start(carriers, self.clock, self._smsc_config)
             self._undo.push_async_callback(self.smsc.stop)
         elif settings.role != "api":
             await simulator.retire(carriers)
+        if path is None:
+            self._wakeups = WakeUps(settings.database, self._woken if settings.role != "api" else None)
+            self._undo.push_async_callback(self._wakeups.stop)
         if settings.role != "api":
             memory = database.memory if isinstance(database, SqliteDatabase) else None
             if memory is not None:
@@ -145,6 +164,7 @@ class Node:
                 alone=path is not None,
                 defaults=Defaults(settings.uncertain_wait_s, settings.max_age_h),
                 memory=memory,
+                announce=self._announce,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
                 keep=Keep(settings.keep_messages_days, settings.keep_replies_days),
@@ -152,8 +172,12 @@ class Node:
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)
         fresh = self._engine.reserve if self._engine is not None else None
+        if self._wakeups is not None:
+            self._wakeups.start()
         campaigns = Campaigns(database, ids, self.clock, routes, self._wake, fresh)
-        await self._serve(sock, campaigns, Audience(database, ids, self.clock))
+        watch = asyncio.get_running_loop().create_task(self._watch_schema())
+        self._undo.callback(watch.cancel)
+        await self._serve(sock, campaigns, Audience(database, ids, self.clock), ids)
         gc.collect()
         gc.freeze()
         # Requests make many short-lived objects; looking for cycles among them each 700 allocations finds none.
@@ -163,21 +187,51 @@ class Node:
         )
 
     def _wake(self, deals: bool) -> None:
+        self._woken(deals)
+        self._announce(deals)
+
+    def _woken(self, deals: bool) -> None:
         if self._engine is not None:
             self._engine.wake(deals)
 
-    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience) -> None:
+    def _announce(self, deals: bool) -> None:
+        if self._wakeups is not None:
+            self._wakeups.say(deals)
+
+    async def _serve(self, sock: socket.socket, campaigns: Campaigns, audience: Audience, ids: Ids) -> None:
         settings = self.settings
         app: Any
         if settings.role == "engine":
             app = HealthOnly(self._readiness, metrics=settings.metrics)
         else:
+            pages = None
+            replies = Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None)
+            optouts = Optouts(self.database, self.clock)
+            if settings.console:
+                pages, self.console_services = console.make(
+                    settings,
+                    self.database,
+                    ids,
+                    self.clock,
+                    accounts=self.accounts,
+                    operators=self.operators,
+                    campaigns=campaigns,
+                    audience=audience,
+                    carriers=self.carriers,
+                    live=self._live,
+                    smsc=self.smsc,
+                    codes=self.codes,
+                    replies=replies,
+                    optouts=optouts,
+                    secrets=self.secrets,
+                    undo=self._undo,
+                )
             app = Api(
                 accounts=self.accounts,
                 campaigns=campaigns,
                 reports=Reports(self.database),
-                replies=Replies(self.database, self.clock, alone=sqlite_path(settings.database) is not None),
-                optouts=Optouts(self.database, self.clock),
+                replies=replies,
+                optouts=optouts,
                 audience=audience,
                 clock=self.clock,
                 settings=ApiSettings(
@@ -185,10 +239,11 @@ class Node:
                 ),
                 readiness=self._readiness,
                 metrics=settings.metrics,
+                console=pages,
                 codes=self.codes,
             )
             self._undo.callback(app.close)
-        config = uvicorn.Config(
+        config = self._http = uvicorn.Config(
             app,
             http=Watched,
             ws="none",
@@ -217,9 +272,40 @@ class Node:
         if not task.cancelled() and task.exception() is not None:
             self._failed(task.exception() or RuntimeError("the HTTP server ended"))
 
+    def _live(self) -> EngineLive | None:
+        return self._engine.live() if self._engine is not None else None
+
     def _readiness(self) -> tuple[bool, dict[str, Any]]:
         reasons = self._engine.problems() if self._engine is not None else []
+        if self._draining:
+            reasons = ["the node is stopping", *reasons]
         return not reasons, {"role": self.settings.role, "reasons": reasons}
+
+    async def _watch_schema(self) -> None:
+        while True:
+            await asyncio.sleep(FITS_EVERY_S)
+            try:
+                await check_fits(self.database)
+            except ConfigError as error:
+                log.error("program_too_old", reason=str(error))
+                self._failed(error)
+                return
+            except CooeeError as error:
+                log.debug("schema_not_read", reason=str(error))
+
+    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Not ready any more, and answering all the same; a second signal ends it at once."""
+        if not self.settings.drain_s:
+            return
+        self._draining = True
+        if self._http is not None:
+            # Clients that keep a connection go elsewhere with their next request.
+            self._http.encoded_headers = [*self._http.encoded_headers, (b"connection", b"close")]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drained.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_s):
+                await self._drained.wait()
 
     def _failed(self, error: BaseException) -> None:
         self.failure = error
@@ -233,15 +319,24 @@ class Node:
         """As SIGTERM does."""
         self._stopped.set()
 
-    async def run(self) -> None:
-        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+    def catch_signals(self) -> None:
+        """SIGTERM and SIGINT stop the node in order from here on, also while it is still starting."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopped.set)
+
+    async def run(self) -> None:
+        """Until a signal, or a fault that ends the node (raised as CooeeError); then stops in order."""
+        loop = asyncio.get_running_loop()
+        self.catch_signals()
         await self._stopped.wait()
         log.info("stopping")
+        if self.failure is None and self.settings.role != "engine":
+            await self._drain(loop)
         await self.stop()
         if self.failure is not None:
+            if isinstance(self.failure, ConfigError):
+                raise self.failure
             raise CooeeError(f"the server ended by a fault of its own: {self.failure} (see the log)")
         log.info("stopped")
 
@@ -253,5 +348,6 @@ class Node:
 async def serve(settings: Settings) -> None:
     """`cooee serve`."""
     node = Node(settings)
+    node.catch_signals()
     await node.start()
     await node.run()

@@ -17,6 +17,7 @@ from msgspec import inspect
 from cooee import logs
 from cooee.config import Settings, load
 from cooee.model.clock import Clock, SystemClock, ms_to_local, zone
+from cooee.model.errors import CooeeError
 from cooee.model.options import Option, options
 
 if TYPE_CHECKING:
@@ -89,21 +90,33 @@ class Station:
 async def station(settings: Settings) -> AsyncIterator[Station]:
     """Opens the database of the settings, brought up to date, and its key file; closes it at the end.
 
-    ConfigError or StoreUnavailable say what is wrong.
+    An SQLite file that was not there is made, and that is said: a command in the wrong folder would else seem to
+    have lost everything. ConfigError or StoreUnavailable say what is wrong.
     """
     # Imported here: they bring the drivers along, and `cooee --help` needs neither.
+    from cooee.service.audit import Actor, acting
     from cooee.store.ids import Ids
-    from cooee.store.open import open_database
+    from cooee.store.open import open_database, sqlite_path
     from cooee.store.secrets import key_path, open_secrets, permission_warning
 
     clock = SystemClock()
+    path = sqlite_path(settings.database)
+    made = path is not None and not await asyncio.to_thread(path.exists)
     database = await open_database(settings.database, clock, pool=2)
     try:
         secrets = await open_secrets(database, key_path(settings.database, settings.key_file))
         warning = permission_warning(secrets.path)
         if warning:
             click.echo(f"Warning: {warning}", err=True)
-        yield Station(settings, database, Ids(database), clock, secrets)
+        try:
+            with acting(Actor("cli")):
+                yield Station(settings, database, Ids(database), clock, secrets)
+        except CooeeError as error:
+            if made:
+                raise CooeeError(f"{error} ({path} is new: is that the database you mean?)") from error
+            raise
+        if made:
+            click.echo(f"Note: {path} is a new database; its key file is {secrets.path}", err=True)
     finally:
         await database.close()
 
@@ -164,6 +177,11 @@ def local_time(ms: int | None, zone_name: str) -> str | None:
 def utc_time(ms: int | None) -> str | None:
     """`2026-11-24T08:32:10Z`, for programs; None for None."""
     return None if ms is None else f"{ms_to_local(ms, None).isoformat()}Z"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _cell(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cooee.cli.base import (
+    counted,
     json_flag,
     local_time,
     run,
@@ -294,4 +295,4 @@ def pause(settings: Settings, everything: bool) -> None:
                 after = page[-1][1]
         return paused
 
-    click.echo(f"{run(work())} campaigns paused; cooee campaign unpause lets one go on")
+    click.echo(f"{counted(run(work()), 'campaign')} paused; cooee campaign unpause lets one go on")

@@ -213,7 +213,7 @@ def check(settings: Settings, name: str, as_json: bool) -> None:
     Example:
       cooee carrier check telco
     """
-    from cooee.cli.probe import try_carrier
+    from cooee.carriers.probe import try_carrier
 
     async def work() -> tuple[bool, str]:
         from cooee.service.carriers import Carriers

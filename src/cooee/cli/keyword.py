@@ -44,7 +44,7 @@ def add(settings: Settings, word: str, start: bool) -> None:
 
     async def work() -> str:
         async with station(settings) as at:
-            return await Keywords(at.database).add(word, ReplyKind.START if start else ReplyKind.STOP)
+            return await Keywords(at.database, at.clock).add(word, ReplyKind.START if start else ReplyKind.STOP)
 
     form = run(work())
     click.echo(f"'{form}' {'brings a handset back' if start else 'opts a handset out'} from now on")
@@ -64,7 +64,7 @@ def remove(settings: Settings, word: str) -> None:
 
     async def work() -> str:
         async with station(settings) as at:
-            return await Keywords(at.database).remove(word)
+            return await Keywords(at.database, at.clock).remove(word)
 
     click.echo(f"'{run(work())}' is no keyword any more")
 
@@ -83,7 +83,7 @@ def list_keywords(settings: Settings, as_json: bool) -> None:
 
     async def work() -> Sequence[tuple[str, ReplyKind]]:
         async with station(settings) as at:
-            return await Keywords(at.database).list()
+            return await Keywords(at.database, at.clock).list()
 
     found = run(work())
     if as_json:
@@ -122,7 +122,7 @@ def account(
 
     async def work() -> tuple[bool, str | None, str | None]:
         async with station(settings) as at:
-            keywords = Keywords(at.database)
+            keywords = Keywords(at.database, at.clock)
             if on is not None:
                 await keywords.use(name, on=on)
             if stop_answer is not None:

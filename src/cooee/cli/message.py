@@ -178,10 +178,16 @@ def _show_message(view: CampaignView, destination: int, found: MessageView, code
                 _parts(each.failed & ~each.delivered, each.parts),
                 local_time(each.at, view.zone),
             )
-            for each in [*found.attempts, found.last]
+            for each in _made(found)
         ],
-        "",
+        "It was never handed to a carrier.",
     )
+
+
+def _made(found: MessageView) -> list[AttemptView]:
+    """The attempts that were made: the one that the wash stopped was not."""
+    washed = found.state is MessageState.WASHED and not found.last.accepted
+    return [*found.attempts] if washed else [*found.attempts, found.last]
 
 
 def _message_json(campaign_id: int, destination: int, found: MessageView, codes: CodeTable) -> dict[str, object]:
@@ -211,5 +217,5 @@ def _message_json(campaign_id: int, destination: int, found: MessageView, codes:
         "first_at": utc_time(found.first_at),
         "changed_at": utc_time(found.last.at),
         "uncertain_until": utc_time(found.uncertain_until),
-        "attempts": [attempt(each) for each in [*found.attempts, found.last]],
+        "attempts": [attempt(each) for each in _made(found)],
     }

@@ -20,7 +20,7 @@ async def _rates(settings: Settings) -> AsyncIterator[Rates]:
     from cooee.service.rates import Rates
 
     async with station(settings) as at:
-        yield Rates(at.database)
+        yield Rates(at.database, at.clock)
 
 
 def _whose(account: str | None) -> str:

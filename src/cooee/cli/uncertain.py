@@ -7,7 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
-from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
+from cooee.cli.base import (
+    counted,
+    json_flag,
+    local_time,
+    run,
+    show_json,
+    show_table,
+    station,
+    takes_settings,
+    utc_time,
+)
 from cooee.config import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -101,6 +111,17 @@ def _chosen(campaign_id: int | None, number: str | None, everything: bool) -> in
     return None if number is None else number_of(number if number.startswith(("+", "00")) else f"+{number}", "AU")
 
 
+async def _settle(settings: Settings, campaign_id: int | None, destination: int | None, *, again: bool) -> int:
+    from cooee.service.attention import Attention
+
+    async with station(settings) as at:
+        attention = Attention(at.database, at.clock)
+        span = await attention.span(campaign_id=campaign_id)
+        if destination is None or campaign_id is None:
+            return await attention.settle_all(span, again=again)
+        return await attention.settle([(span.start[0], campaign_id, destination)], again=again)
+
+
 @uncertain.command()
 @_which
 @takes_settings("database")
@@ -111,16 +132,9 @@ def resend(settings: Settings, campaign_id: int | None, number: str | None, ever
     Example:
       cooee uncertain resend --campaign 1000042
     """
-    from cooee.store import inspect
-
     destination = _chosen(campaign_id, number, everything)
-
-    async def work() -> int:
-        async with station(settings) as at:
-            now = at.clock.now_ms()
-            return await at.database.write(lambda tx: inspect.release(tx, campaign_id, destination, now))
-
-    click.echo(f"{run(work())} messages are sent again as soon as an engine runs")
+    count = run(_settle(settings, campaign_id, destination, again=True))
+    click.echo(f"{counted(count, 'message')} {'is' if count == 1 else 'are'} sent again as soon as an engine runs")
 
 
 @uncertain.command()
@@ -133,13 +147,6 @@ def fail(settings: Settings, campaign_id: int | None, number: str | None, everyt
     Example:
       cooee uncertain fail --campaign 1000042 --number 61400123456
     """
-    from cooee.store import inspect
-
     destination = _chosen(campaign_id, number, everything)
-
-    async def work() -> int:
-        async with station(settings) as at:
-            now = at.clock.now_ms()
-            return await at.database.write(lambda tx: inspect.fail(tx, campaign_id, destination, now))
-
-    click.echo(f"{run(work())} messages counted as failed")
+    count = run(_settle(settings, campaign_id, destination, again=False))
+    click.echo(f"{counted(count, 'message')} counted as failed")

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 import click
 
@@ -118,13 +117,14 @@ async def _look_over(settings: Settings, report: Report) -> None:
 async def _schema(database: Database, settings: Settings, report: Report) -> bool:
     from cooee.store import inspect
     from cooee.store.migrate import newest
+    from cooee.store.open import sqlite_path
+    from cooee.store.postgres import place
 
     schema = await inspect.schema_of(database)
     if schema < newest():
         report.add("FAILED", "database", f"schema {schema}, this Cooee brings {newest()}: run cooee migrate")
         return False
-    parts = urlsplit(settings.database)
-    where = settings.database if parts.hostname is None else f"{parts.hostname}{parts.path}"
+    where = settings.database if sqlite_path(settings.database) is not None else place(settings.database)
     report.add("OK", "database", f"{database.engine} at {where}, schema {schema}")
     return True
 
@@ -167,7 +167,7 @@ async def _accounts(database: Database, report: Report) -> None:
 
 
 async def _carriers(database: Database, secrets: Secrets | None, report: Report) -> None:
-    from cooee.cli.probe import try_carrier
+    from cooee.carriers.probe import try_carrier
     from cooee.model.carrier import CarrierState
     from cooee.store.carriers import all_carriers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from cooee.engine.pacing import Pacing
 from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow, CarrierState
 from cooee.model.clock import HOUR, SECOND, Clock
+from cooee.model.live import BindLive, CarrierLive
 from cooee.model.metrics import BINDS, IN_FLIGHT
 from cooee.service.inbound import Inbound, ReplyIntake
 from cooee.service.receipts import ReceiptIntake
@@ -29,6 +31,9 @@ CATCH_UP_S = 0.5
 """How long a reply waits at most for the recording of what it may answer."""
 
 MakeCarrier = Callable[[CarrierRow], Carrier]
+
+RATE_S = 10.0
+"""The rate that is shown is that of so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,22 @@ class Lane:
     replies: ReplyIntake
     workers: dict[int, Worker] = field(default_factory=dict)
     links: dict[int, Link] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)
+    """What the workers of binds that are closed had answered."""
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+    """(monotonic time, messages answered by then) of the last RATE_S."""
+
+    def answered(self) -> Counter[str]:
+        """Messages by outcome since this engine began with the carrier."""
+        return sum((worker.answered for worker in self.workers.values()), Counter(self.ended))
+
+    def sample(self, now: float) -> float:
+        """Messages a second over the last RATE_S."""
+        self.samples.append((now, self.answered().total()))
+        while len(self.samples) > 2 and now - self.samples[1][0] >= RATE_S:
+            self.samples.popleft()
+        (then, before), (_, total) = self.samples[0], self.samples[-1]
+        return (total - before) / (now - then) if now > then else 0.0
 
     async def caught_up(self) -> None:
         """Waits until the answers that came before now are recorded: a handset may reply at once."""
@@ -76,19 +97,19 @@ class Events:
     def answers(self, link: Link, slices: Sequence[Slice]) -> None:
         """See `carriers.base.LinkEvents`."""
         if self.worker is not None:
-            self.worker.answers(slices)
+            self.worker.arrivals.answers(slices)
 
     def lost(
         self, link: Link, what: Slice, unsure: Sequence[Segment], unsent: Sequence[Segment], reason: str
     ) -> None:
         """See `carriers.base.LinkEvents`."""
         if self.worker is not None:
-            self.worker.lost(what, unsure, unsent, reason)
+            self.worker.arrivals.lost(what, unsure, unsent, reason)
 
     def late(self, link: Link, what: Slice, answers: Sequence[Answer]) -> None:
         """See `carriers.base.LinkEvents`."""
         if self.worker is not None:
-            self.worker.late(what, answers)
+            self.worker.arrivals.late(what, answers)
 
     def receipts(self, link: Link, receipts: Sequence[Receipt], done: Callable[[bool], None]) -> None:
         """See `carriers.base.LinkEvents`."""
@@ -171,9 +192,25 @@ class Fleet:
             found += [f"{w.carrier.name}: {w.problem}" for w in lane.workers.values() if w.problem]
         return found
 
+    def live(self) -> dict[int, CarrierLive]:
+        """What a page shows of each carrier."""
+        found = {}
+        for carrier_id, lane in self._lanes.items():
+            binds = [
+                BindLive(no, link.up, link.reason, link.size - link.free if link.up else 0, link.size)
+                for no, link in sorted(lane.links.items())
+            ]
+            problems = [worker.problem for worker in lane.workers.values() if worker.problem]
+            found[carrier_id] = CarrierLive(
+                tuple(binds), lane.sample(self._clock.monotonic()), dict(lane.answered()), tuple(problems)
+            )
+        return found
+
     def measure(self) -> None:
-        """Sets the gauges."""
+        """Sets the gauges, and notes what the rates are reckoned from."""
+        now = self._clock.monotonic()
         for lane in self._lanes.values():
+            lane.sample(now)
             BINDS.labels(lane.row.name).set(sum(link.up for link in lane.links.values()))
             used = sum(link.size - link.free for link in lane.links.values() if link.up)
             IN_FLIGHT.labels(lane.row.name).set(used)
@@ -252,6 +289,7 @@ class Fleet:
     async def _close_bind(self, lane: Lane, no: int) -> None:
         await lane.workers[no].stop(self._stop_deadline_s)
         await lane.idle()
+        lane.ended += lane.workers[no].answered
         del lane.workers[no], lane.links[no]
         await self._membership.release(lane.row.id, no)
 

@@ -21,6 +21,7 @@ from cooee.engine.worker import Worker
 from cooee.model.carrier import CarrierRow
 from cooee.model.clock import Clock
 from cooee.model.errors import CooeeError
+from cooee.model.live import EngineLive
 from cooee.model.metrics import UNCERTAIN
 from cooee.service.inbound import Inbound
 from cooee.service.keeping import Keep
@@ -50,8 +51,10 @@ class WebhookSettings:
 
 class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
-    `parts_wait_s`: how long a long reply waits for all of its parts; `keep`: what is kept for
-    how long."""
+
+    `parts_wait_s`: how long a long reply waits for all of its parts. `announce` tells the engines of other nodes
+    that something was dealt. `keep`: what is kept for how long.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Engine:
         alone: bool,
         defaults: Defaults,
         memory: RefMemory | None,
+        announce: Callable[[bool], None] | None = None,
         parts_wait_s: float = 600.0,
         webhooks: WebhookSettings = WebhookSettings(),
         keep: Keep | None = None,
@@ -92,8 +96,9 @@ class Engine:
             changed=lambda keys: self._scheduler.changed(keys),
             disowned=self._disowned,
         )
+        self._announce = announce or (lambda deals: None)
         self._scheduler = Scheduler(
-            database, ids, clock, routes, self._fleet.policy, self._fleet.wake, memory, inbound.duties
+            database, ids, clock, routes, self._fleet.policy, self._dealt, memory, inbound.duties
         )
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
@@ -108,6 +113,11 @@ class Engine:
             self._scheduler.wake()
         else:
             self._fleet.wake()
+
+    def _dealt(self) -> None:
+        """The scheduler made something ready: for the binds of this engine, and for those of its peers."""
+        self._fleet.wake()
+        self._announce(False)
 
     def replied(self, accounts: Iterable[int]) -> None:
         """Replies of these accounts were committed: their webhooks are told."""
@@ -126,6 +136,10 @@ class Engine:
         if self._scheduler.stuck:
             found.append(self._scheduler.stuck)
         return found + self._fleet.problems()
+
+    def live(self) -> EngineLive:
+        """What a page shows of this engine."""
+        return EngineLive(self._membership.id, self._fleet.live())
 
     async def start(self, failed: Callable[[BaseException], None]) -> None:
         """Joins, makes good what dead engines left, and begins. `failed` is told of a fault that ends it."""

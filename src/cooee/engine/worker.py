@@ -8,23 +8,24 @@ answer came that nothing else took along. Only what a trip granted is written to
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from cooee.carriers.base import Answer, Carrier, Link, Order, Outgoing, Segment, Slice
+from cooee.carriers.base import Carrier, Link, Order, Outgoing
+from cooee.engine.arrivals import Arrivals
 from cooee.engine.pacing import Pacing
-from cooee.engine.work import Answers, Slip, Tally, Work
+from cooee.engine.work import Slip, Work
 from cooee.model.clock import Clock
 from cooee.model.errors import CommitUnknown, CooeeError
-from cooee.model.metrics import SUBMITTED, UNCERTAIN, WASHED
+from cooee.model.metrics import WASHED
 from cooee.store import dispatch
 from cooee.store.claims import Claimed, Key
-from cooee.store.database import Database, Lane, Row
+from cooee.store.database import Database, Lane
 from cooee.store.dispatch import Grant, Outcome, Step, Trip
 from cooee.store.ids import Ids
 from cooee.store.receipts import rejoin
-from cooee.store.refs import Ref
 from cooee.store.uncertain import Policy
 
 log = structlog.get_logger()
@@ -45,8 +46,6 @@ SLICE = 1000
 """Segments that one trip marks at most."""
 FEW_BATCHES, MOST_BATCHES = 8, 500
 """Batches that a claim looks at, at least and at most."""
-ANSWERS = 2000
-"""Answers that one trip records at most."""
 
 
 class Worker:
@@ -76,16 +75,13 @@ class Worker:
         self._may_write = may_write
         self._finished = finished
         self._disowned = disowned
-        self._answers = Answers(carrier.judge, self._until)
         self._works: dict[Key, Work] = {}
-        self._arrived: list[Slice] = []
-        self._arrived_set: set[int] = set()
-        self._late: list[tuple[list[Row], list[Ref]]] = []
         self._event = asyncio.Event()
+        self.arrivals = Arrivals(carrier, clock, pacing, self._until, self._event.set)
+        """What the link tells goes there."""
         self._maybe_work = True
         self._limit = FEW_BATCHES
         self._next_claim = 0.0
-        self._losses: list[tuple[int, int, str]] = []
         self._marking = 0
         """Segments that the trip under way may mark: they have no slot yet, and are nobody else's."""
         self._reserved = 0
@@ -103,6 +99,11 @@ class Worker:
         self.link: Link | None = None
         self.problem: str | None = None
 
+    @property
+    def answered(self) -> Counter[str]:
+        """Messages by what became of them, as in the metric `cooee_submit_total`."""
+        return self.arrivals.answered
+
     def _until(self, now: int) -> int | None:
         return None if self._policy.wait_ms is None else now + self._policy.wait_ms
 
@@ -111,6 +112,7 @@ class Worker:
     def start(self, link: Link) -> None:
         """Begins to work on `link`, which must report to this worker."""
         self.link = link
+        self.arrivals.name = link.name
         link.start()
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"worker {link.name}")
 
@@ -134,7 +136,7 @@ class Worker:
             except TimeoutError:
                 self._task.cancel()
                 log.error("worker_stuck", link=self._name, batches=len(self._works))
-        if self._works or self._late:
+        if self._works or self.arrivals.has_late:
             # The store was away: these batches stay out under our name until we take over from ourselves.
             self._disowned()
 
@@ -218,7 +220,7 @@ class Worker:
                 ask = await self._plan()
                 if ask is None:
                     self._ended = self._begun
-                    if self._stopping and not (self._works or self._late or self._promised()):
+                    if self._stopping and not (self._works or self.arrivals.has_late or self._promised()):
                         return
                     if self._stopping:
                         await self._pause(0.02)
@@ -290,7 +292,7 @@ class Worker:
         return any(work.open for work in self._works.values())
 
     def _has_news(self) -> bool:
-        if self._arrived or self._late:
+        if self.arrivals.has_news:
             return True
         return any(
             work.pending or work.recorded == len(work.claim.numbers) or (self.resting and not work.open)
@@ -302,8 +304,9 @@ class Worker:
     async def _plan(self) -> Trip | None:
         """What the next trip asks for; None when there is nothing."""
         now = self._clock.now_ms()
-        self._take_answers(now)
-        await self._record_late()
+        self.arrivals.take(now)
+        if not await self.arrivals.record_late(self._database):
+            await self._pause(0.5)
         self._first_pending = None
         # A bind that is cut while ids are fetched makes more of them needed: so it is asked again.
         while len(self._retry_numbers) < sum(1 for work in self._works.values() if work.pending.refused):
@@ -337,62 +340,6 @@ class Worker:
             room=claim_room,
             limit=self._limit,
         )
-
-    def _take_answers(self, now: int) -> None:
-        """Turns what has arrived into rows."""
-        if not self._arrived:
-            return
-        tally = Tally()
-        taken = 0
-        kept: list[Slice] = []
-        for what in self._arrived:
-            if taken >= ANSWERS:
-                kept.append(what)
-                continue
-            answers, what.answers = what.answers, []
-            taken += len(answers)
-            slip = what.token
-            if not isinstance(slip, Slip):
-                continue
-            if slip.work.disowned:
-                self._late.append(self._answers.late(slip, answers, now))
-            else:
-                self._answers.take(slip, answers, now, tally)
-        self._arrived = kept
-        self._arrived_set = {id(what) for what in kept}
-        if kept:
-            self._event.set()
-        self._count(tally)
-
-    def _count(self, tally: Tally) -> None:
-        name = self.carrier.name
-        if tally.accepted:
-            SUBMITTED.labels(name, "accepted").inc(tally.accepted)
-        if tally.refused:
-            SUBMITTED.labels(name, "refused").inc(tally.refused)
-        if tally.retried:
-            SUBMITTED.labels(name, "retried").inc(tally.retried)
-        if tally.uncertain:
-            SUBMITTED.labels(name, "uncertain").inc(tally.uncertain)
-            UNCERTAIN.labels(name, "no answer").inc(tally.uncertain)
-        if tally.throttled:
-            self.pacing.throttled()
-
-    async def _record_late(self) -> None:
-        if not self._late:
-            return
-        late, self._late = self._late, []
-        rows = [row for some, _ in late for row in some]
-        refs = [ref for _, some in late for ref in some]
-        now = self._clock.now_ms()
-        try:
-            await self._database.write(
-                lambda tx: dispatch.record_late(tx, self.carrier.id, rows, refs, now), Lane.ENGINE
-            )
-        except CooeeError as error:
-            log.warning("late_answers_deferred", link=self._name, answers=len(refs), reason=str(error))
-            self._late[:0] = late
-            await self._pause(0.5)
 
     async def _make(self, ask: Trip) -> None:
         outcome = await self._database.write(lambda tx: dispatch.trip(tx, ask), Lane.ENGINE)
@@ -470,7 +417,7 @@ class Worker:
                 for at in positions
             ]
             segments = sum(map(len, wanted))
-            self._answers.expect(work, positions, wanted, grant.accepted)
+            self.arrivals.expect(work, positions, wanted, grant.accepted)
         work.open += segments
         self.pacing.take(segments)
         return Order(work.prepared, destinations, wanted, Slip(work, positions))
@@ -480,11 +427,7 @@ class Worker:
         if link is not None and self._may_write() and not self._stopping:
             link.send(orders)
             return
-        for order in orders:
-            slip = order.token
-            if isinstance(slip, Slip):
-                parts = order.wanted or [range(slip.work.parts)] * len(order.destinations)
-                self._lose(slip, (), [(index, part) for index, some in enumerate(parts) for part in some])
+        self.arrivals.never_written(orders)
 
     def _let_go(self, ask: Trip) -> None:
         """Forgets batches that the trip finished or gave back."""
@@ -517,55 +460,10 @@ class Worker:
             self._drop(step.key)
             rows = [row for row in step.rows if row[3] > 2]
             if rows or step.refs:
-                self._late.append((rows, step.refs))
+                self.arrivals.keep_late(rows, step.refs)
         self._disowned()
 
     def _drop(self, key: Key) -> None:
         work = self._works.pop(key, None)
         if work is not None:
             work.disowned = True
-
-    # --- from the link -------------------------------------------------------------------------------------
-
-    def answers(self, slices: Sequence[Slice]) -> None:
-        """New answers; see `carriers.base.LinkEvents`."""
-        for what in slices:
-            if id(what) not in self._arrived_set:
-                self._arrived_set.add(id(what))
-                self._arrived.append(what)
-        self._event.set()
-
-    def lost(self, what: Slice, unsure: Sequence[Segment], unsent: Sequence[Segment], reason: str) -> None:
-        """No answer will come; see `carriers.base.LinkEvents`."""
-        slip = what.token
-        if not isinstance(slip, Slip) or slip.work.disowned:
-            return
-        if not self._losses:
-            asyncio.get_running_loop().call_soon(self._say_lost)
-        self._losses.append((len(unsure), len(unsent), reason))
-        if what.answers:
-            # Its last answers are still here: they come before the loss.
-            answers, what.answers = what.answers, []
-            tally = Tally()
-            self._answers.take(slip, answers, self._clock.now_ms(), tally)
-            self._count(tally)
-        self._lose(slip, unsure, unsent)
-
-    def _say_lost(self) -> None:
-        """One line for all that an event cost, however many slices it was."""
-        losses, self._losses = self._losses, []
-        unsure, unsent = sum(loss[0] for loss in losses), sum(loss[1] for loss in losses)
-        log.warning("answers_lost", link=self._name, segments=unsure, unsent=unsent, reason=losses[0][2])
-
-    def _lose(self, slip: Slip, unsure: Sequence[Segment], unsent: Sequence[Segment]) -> None:
-        tally = Tally()
-        self._answers.lose(slip, unsure, unsent, self._clock.now_ms(), tally)
-        self._count(tally)
-        self._event.set()
-
-    def late(self, what: Slice, answers: Sequence[Answer]) -> None:
-        """Answers to what was given up; see `carriers.base.LinkEvents`."""
-        slip = what.token
-        if isinstance(slip, Slip):
-            self._late.append(self._answers.late(slip, answers, self._clock.now_ms()))
-            self._event.set()

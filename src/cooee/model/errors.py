@@ -76,12 +76,22 @@ CREDITS_SHORT = Code(
     "The balance is too low, or the account's daily cap would be passed.",
     given=True,
 )
-BAD_JSON = Code(-900, 400, "Request body is not {}", "The body is not valid JSON, or not a JSON object.")
+BAD_JSON = Code(
+    -900,
+    400,
+    "Request body is not {}",
+    "The body is not valid JSON, or not a JSON object; or what came is not HTTP.",
+)
 UNAUTHORISED = Code(-901, 401, "Authentication failed", "Basic credentials are missing or wrong.")
 SUSPENDED = Code(-902, 403, "Account is suspended", "The operator has suspended the account.")
 NO_RESOURCE = Code(-904, 404, "No such resource", "The path is none of the API's.")
 BAD_METHOD = Code(-905, 405, "Method not allowed", "Resources are called with POST.")
-TOO_LARGE = Code(-906, 413, "Request body too large", "The body is over the configured limit.")
+TOO_LARGE = Code(
+    -906,
+    413,
+    "Request body too large",
+    "The body is over the configured limit; or, with HTTP 431, the headers are.",
+)
 TOO_MANY = Code(
     -907, 429, "Too many requests", "Too many failed logins or polls; Retry-After says how long to wait."
 )

@@ -107,7 +107,8 @@ def clean_url(text: str, *, allow_private: bool) -> str:
     host = _host(parts.hostname)
     reason = _refused(host, allow_private)
     if reason:
-        hint = "" if allow_private else " unless the setting webhook_allow_private allows it"
+        liftable = not allow_private and _refused(host, True) is None
+        hint = " unless the setting webhook_allow_private allows it" if liftable else ""
         raise ValueError(f"{host} is {reason}, and nothing is sent there{hint}")
     netloc = f"[{host}]" if ":" in host else host
     if port is not None:

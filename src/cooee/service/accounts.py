@@ -7,6 +7,7 @@ sends is refused with an ApiError.
 from __future__ import annotations
 
 import builtins
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
@@ -14,8 +15,9 @@ from typing import Unpack
 from cooee.model.account import Account, AccountState
 from cooee.model.clock import Clock
 from cooee.model.errors import CREDITS_INVALID, CREDITS_NOT_ALLOWED, SUSPENDED, ApiError, ConfigError
+from cooee.service import audit
 from cooee.service.logins import Logins
-from cooee.service.settings import MAX_CREDITS, NEW, AccountSettings, apply
+from cooee.service.settings import MAX_CREDITS, NEW, AccountSettings, apply, texts
 from cooee.store import accounts as rows
 from cooee.store import campaigns as campaign_rows
 from cooee.store.database import Database, Row, Tx
@@ -36,6 +38,8 @@ class AccountLine:
     zone: str
     country: str
     parent: str | None
+    low: bool = False
+    """The balance is below its low-balance mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,9 @@ def check_name(name: str) -> str:
         raise ConfigError(
             f"an account's name has 1 to {MAX_NAME} printable characters, no ':' and no space at either end"
         )
+    if not unicodedata.is_normalized("NFC", name):
+        # Else two accounts could look the same, and a client's keyboard would decide which one it logs in to.
+        raise ConfigError(f"the name '{name}' is written with combining marks: write it with whole letters (NFC)")
     return name
 
 
@@ -104,6 +111,9 @@ class Accounts:
         self._clock = clock
         self._logins = Logins(database, clock)
         self.authenticate = self._logins.authenticate
+        self.sign_in = self._logins.sign_in
+        self.admit = self._logins.admit
+        self.hash_password = self._logins.hash
 
     def close(self) -> None:
         """Ends the thread that verifies passwords."""
@@ -128,6 +138,7 @@ class Accounts:
         password_hash = await self._logins.hash(check_password(password))
         account_id = await self._ids.exactly_one("account")
         now = self._clock.now_ms()
+        noted = audit.change("account added", account=name)
 
         async def operation(tx: Tx) -> Account:
             parent_id = await _parent_id(tx, parent)
@@ -136,6 +147,10 @@ class Accounts:
                 raise ConfigError(f"there is an account '{name}' already")
             if credits:
                 await rows.give(tx, account_id, credits, kind="opening", at=now, reason="opening balance")
+            said = [f"parent {parent}"] if parent else []
+            said += [f"opening balance {credits}"] if credits else []
+            said += [part for part in [audit.differences(texts(NEW), texts(made))] if part]
+            await audit.note(tx, noted, now, ", ".join(said))
             return await named(tx, name)
 
         account = await self._database.write(operation)
@@ -145,6 +160,7 @@ class Accounts:
     async def set(self, name: str, *, parent: str | None = None, **settings: Unpack[AccountSettings]) -> Account:
         """Changes what is given; an empty `parent` takes the parent away. ConfigError says what cannot be."""
         now = self._clock.now_ms()
+        noted = audit.change("account changed", account=name)
 
         async def operation(tx: Tx) -> Account:
             # Whoever changes other settings at this moment waits, or is seen.
@@ -155,6 +171,11 @@ class Accounts:
             new = await named(tx, name)
             if new.send_window != old.send_window:
                 await campaign_rows.window_changed(tx, new.id, now)
+            before, after = texts(old), texts(new)
+            if old.parent_id != new.parent_id:
+                before["parent"], after["parent"] = await _name_of(tx, old.parent_id), parent or "none"
+            if before != after:
+                await audit.note(tx, noted, now, audit.differences(before, after))
             return new
 
         account = await self._database.write(operation)
@@ -178,6 +199,33 @@ class Accounts:
             ]
 
         return await self._database.read(operation)
+
+    async def page(
+        self,
+        *,
+        after: str = "",
+        word: str = "",
+        state: AccountState | None = None,
+        parent_id: int | None = None,
+        limit: int = 50,
+    ) -> builtins.list[AccountLine]:
+        """Up to `limit` accounts behind the name `after`. `word` is part of a name, or a UserId."""
+
+        async def operation(tx: Tx) -> builtins.list[AccountLine]:
+            found = await rows.page(tx, after=after, word=word, state=state, parent_id=parent_id, limit=limit)
+            return [
+                AccountLine(
+                    row[0], row[1], AccountState(row[2]), row[3], row[4], row[5], row[6],
+                    low=row[7] is not None and row[3] < row[7],
+                )
+                for row in found
+            ]  # fmt: skip
+
+        return await self._database.read(operation)
+
+    async def by_id(self, account_id: int) -> Account | None:
+        """The account of that id, None where there is none."""
+        return await self._database.read(lambda tx: rows.by_id(tx, account_id))
 
     async def find(self, name: str) -> Account:
         """The account of that name; ConfigError when there is none."""
@@ -209,11 +257,14 @@ class Accounts:
     async def suspend(self, name: str) -> bool:
         """Nothing of this account moves from now on; False when it was suspended already."""
         now = self._clock.now_ms()
+        noted = audit.change("account suspended", account=name)
 
         async def operation(tx: Tx) -> bool:
             account = await named(tx, name)
             # Every claim and mark looks at the account's state: there is nothing else to write.
             changed = await tx.run("set_account_state", id=account.id, state=int(AccountState.SUSPENDED), at=now)
+            if changed:
+                await audit.note(tx, noted, now)
             return changed == 1
 
         changed = await self._database.write(operation)
@@ -223,6 +274,7 @@ class Accounts:
     async def unsuspend(self, name: str) -> bool:
         """The account goes on; False when it was not suspended."""
         now = self._clock.now_ms()
+        noted = audit.change("account resumed", account=name)
 
         async def operation(tx: Tx) -> bool:
             account = await named(tx, name)
@@ -230,6 +282,7 @@ class Accounts:
             if not await tx.run("set_account_state", id=account.id, state=int(AccountState.ACTIVE), at=None):
                 return False
             await campaign_rows.release_account(tx, account.id, summary[2], now)
+            await audit.note(tx, noted, now)
             return True
 
         changed = await self._database.write(operation)
@@ -243,6 +296,7 @@ class Accounts:
         if not reason.strip() or not reason.isprintable():
             raise ConfigError("say why, in one line: the reason stays in the ledger")
         now = self._clock.now_ms()
+        noted = audit.change("credits adjusted", account=name)
 
         async def operation(tx: Tx) -> int:
             account = await named(tx, name)
@@ -252,6 +306,7 @@ class Accounts:
                 raise ConfigError(f"account '{name}' has fewer than {-amount} credits{limit}")
             if balance > MAX_CREDITS:
                 raise ConfigError(f"account '{name}' would have more than {MAX_CREDITS} credits")
+            await audit.note(tx, noted, now, f"{amount:+}: {reason.strip()}")
             return balance
 
         return await self._database.write(operation)
@@ -259,10 +314,13 @@ class Accounts:
     async def set_password(self, name: str, password: str) -> None:
         """A new password; headers with the old one stop working. ConfigError says what cannot be."""
         password_hash = await self._logins.hash(check_password(password))
+        noted = audit.change("password changed", account=name)
+        now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
             account = await named(tx, name)
             await tx.run("set_password", id=account.id, password_hash=password_hash)
+            await audit.note(tx, noted, now)
 
         await self._database.write(operation)
         self._logins.forget(name)
@@ -294,6 +352,7 @@ class Accounts:
         ApiError: -129 not approved, -130 no amount that can be added (None: it was no whole number), -902.
         """
         now = self._clock.now_ms()
+        noted = audit.change("credits topped up", account=account.name)
 
         async def operation(tx: Tx) -> int:
             current = await rows.by_id(tx, account.id)
@@ -306,6 +365,7 @@ class Accounts:
             balance = await rows.give(tx, account.id, amount, kind="topup", at=now, reason="added through the API")
             if balance is None or balance > MAX_CREDITS:
                 raise ApiError(CREDITS_INVALID)
+            await audit.note(tx, noted, now, f"{amount:+}")
             return balance
 
         return await self._database.write(operation)
@@ -317,6 +377,11 @@ async def named(tx: Tx, name: str) -> Account:
     if account is None:
         raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
     return account
+
+
+async def _name_of(tx: Tx, account_id: int | None) -> str:
+    found = await rows.by_id(tx, account_id) if account_id is not None else None
+    return found.name if found is not None else "none"
 
 
 async def _summary(tx: Tx, account_id: int) -> Row:

@@ -1,8 +1,8 @@
 """Automatic answers to keywords: each becomes a campaign to one recipient, from the number that was written to.
 
 The intent is stored with the reply; here it becomes a campaign in one transaction with its mark, so that no crash
-loses an answer or sends it twice. It is charged like any other campaign, waits for the send window, and is
-not washed.
+loses an answer or sends it twice. It is charged like any other campaign, and waits for the send window. The answer
+to STOP is not washed; that to START is, for its handset may have written STOP since.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import ApiError, CooeeError
 from cooee.model.gsm import smart
+from cooee.model.inbound import ReplyKind
 from cooee.model.metrics import ACCEPTED
 from cooee.model.msisdn import is_home, is_in
 from cooee.model.segments import Encoding, segment
@@ -89,7 +90,8 @@ async def _make(tx: Tx, ids: range, carriers: Sequence[int] | None, now: int) ->
     """Makes campaigns of what is due: (campaigns accepted, answers looked at)."""
     due = await tx.all("due_answers")
     known: dict[int, Account | None] = {}
-    made: list[NewCampaign] = []
+    made = 0
+    unwashed: list[tuple[int, int]] = []
     rows: list[Row] = []
     waiting: list[tuple[Row, NewCampaign]] = []
     for at, row in enumerate(due):
@@ -115,13 +117,15 @@ async def _make(tx: Tx, ids: range, carriers: Sequence[int] | None, now: int) ->
             raise answer
         else:
             rows.append((*row[:3], _ACCEPTED, new.id, None))
-            made.append(new)
-    await tx.many("leave_unwashed", sorted((new.account_id, new.id) for new in made))
+            made += 1
+            if row[5] == ReplyKind.STOP:
+                unwashed.append((new.account_id, new.id))
+    await tx.many("leave_unwashed", sorted(unwashed))
     await tx.many("answers_made", sorted(rows, key=lambda row: tuple(row[:3])))
     for row in rows:
         if row[3] == _SKIPPED:
             log.warning("answer_skipped", account_id=row[0], reason=row[5])
-    return len(made), len(due)
+    return made, len(due)
 
 
 def _campaign(account: Account, number: int, handset: int, sender: str, body: str, now: int) -> NewCampaign:

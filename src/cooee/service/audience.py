@@ -74,9 +74,8 @@ class Audience:
                 if list_id not in known:
                     raise ApiError(NO_LIST, list_id)
 
-    async def pages(self, account: Account, list_id: int) -> AsyncGenerator[list[int], None]:
-        """The numbers of a list, rising, page by page; every page is one short read."""
-        after = 0
+    async def pages(self, account: Account, list_id: int, after: int = 0) -> AsyncGenerator[list[int], None]:
+        """The numbers of a list behind `after`, rising, page by page; every page is one short read."""
         while True:
 
             async def following(tx: Tx, after: int = after) -> list[int]:

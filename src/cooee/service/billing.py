@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 from cooee.model.clock import Clock, month_bounds, ms_to_local, zone
 from cooee.model.errors import ConfigError, StoreError
-from cooee.store import accounts as account_rows
+from cooee.service.accounts import named
 from cooee.store import billing as rows
 from cooee.store.database import Database, Tx
 
@@ -98,14 +98,11 @@ class Billing:
         ConfigError for an account or month that is none; StoreError where a balance is not the sum of its ledger.
         """
 
-        async def named(tx: Tx) -> tuple[int, str] | None:
-            account = await account_rows.by_name(tx, parent) if parent.isprintable() else None
-            return None if account is None else (account.id, account.zone_name)
+        async def find(tx: Tx) -> tuple[int, str]:
+            account = await named(tx, parent)
+            return account.id, account.zone_name
 
-        found = await self._database.read(named)
-        if found is None:
-            raise ConfigError(f"there is no account '{parent}': cooee account list shows those there are")
-        account_id, zone_name = found
+        account_id, zone_name = await self._database.read(find)
         now = self._clock.now_ms()
         month = month or self._last_month(now, zone_name)
         parts = _MONTH.fullmatch(month)

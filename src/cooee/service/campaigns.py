@@ -210,7 +210,9 @@ class Campaigns:
 
     @staticmethod
     def _wake_at(account: Account, due_at: int | None, now: int) -> int | None:
-        at = account.send_window.opens_at(max(now, due_at or now))
+        at = max(now, due_at or now)
+        if account.window is not None:
+            at = account.send_window.opens_at(at)
         return at if at > now else None
 
     async def _stage(self, new: NewCampaign) -> None:

@@ -17,8 +17,9 @@ import structlog
 
 from cooee.model.clock import SECOND, Clock
 from cooee.model.errors import CommitUnknown, CooeeError, StoreUnavailable
-from cooee.model.metrics import QUARANTINED, REPLIES, UNROUTED
+from cooee.model.metrics import REPLIES, UNROUTED
 from cooee.service.answers import Answers
+from cooee.service.quarantine import set_aside
 from cooee.service.routing import Routes
 from cooee.smpp.mo import Mo
 from cooee.smpp.pdu import encode
@@ -213,8 +214,12 @@ class ReplyIntake:
                 for chunk in chunks:
                     ok = id(chunk) not in failed
                     chunk.done(ok)
+                    mine = keys.get(id(chunk), ())
                     if ok:
-                        self._known.acknowledged(chunk.connection, keys.get(id(chunk), ()))
+                        self._known.acknowledged(chunk.connection, mine)
+                    else:
+                        # A part of it was stored, and comes again with the rest.
+                        self._known.doubt(key[:2] for key in mine)
                 self._tend()
         finally:
             self._task = None
@@ -233,38 +238,17 @@ class ReplyIntake:
         except (StoreUnavailable, CommitUnknown) as error:
             log.warning("replies_deferred", carrier=self._name, replies=len(items), reason=str(error))
             if isinstance(error, CommitUnknown):
-                self._known.doubt(copy for _, copy in arrivals)
+                self._known.doubt((copy.digest, copy.connection) for _, copy in arrivals)
             await asyncio.sleep(0.5)
             return [None] * len(items)
         except Exception as error:
             if len(items) == 1:
-                return [[] if await self._set_aside(items[0][1], error) else None]
+                carrier, pdu = (self._carrier_id, self._name), encode(items[0][1].pdu)
+                aside = await set_aside(self._database, self._clock, carrier, "reply", pdu, error)
+                return [[] if aside else None]
             return [(await self._store([item]))[0] for item in items]
         self._shared.told(self._name, taken)
         return [[key] for key in taken.keys]
-
-    async def _set_aside(self, message: Mo, error: Exception) -> bool:
-        """Keeps a message raw that cannot be stored as what it is."""
-        body = encode(message.pdu)
-
-        async def keep(tx: Tx) -> None:
-            await tx.run(
-                "quarantine",
-                at=self._clock.now_ms(),
-                carrier_id=self._carrier_id,
-                kind="reply",
-                body=body,
-                reason=str(error)[:500],
-            )
-
-        try:
-            await self._database.write(keep, Lane.RECEIPTS)
-        except Exception as failure:
-            log.error("quarantine_failed", carrier=self._name, kind="reply", reason=str(failure))
-            return False
-        QUARANTINED.labels("reply").inc()
-        log.error("quarantined", carrier=self._name, kind="reply", octets=len(body), reason=type(error).__name__)
-        return True
 
     def _tend(self) -> None:
         if self._known.waiting and self._tending is None:
@@ -328,9 +312,9 @@ class _Known:
         """See `store.seen.Acknowledged`."""
         return self._at.get(key)
 
-    def doubt(self, copies: Iterable[Copy]) -> None:
-        """These are refused now, and nobody knows whether they were stored."""
-        self._doubts.update((copy.digest, copy.connection) for copy in copies)
+    def doubt(self, copies: Iterable[tuple[int, int]]) -> None:
+        """These, (digest, connection) each, are refused now and are stored, or may be."""
+        self._doubts.update(copies)
 
     def doubted(self, digest: int, connection: int) -> bool:
         """See `store.seen.Acknowledged`."""

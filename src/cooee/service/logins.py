@@ -14,9 +14,11 @@ import asyncio
 import base64
 import binascii
 import os
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any, Protocol, TypeVar, cast
 
 import argon2
 
@@ -34,6 +36,8 @@ MAX_REMEMBERED = 10_000
 MAX_WAITING = 64
 MAX_WAITING_PER_ADDRESS = 4
 MEMORY_KIB = 19_456
+
+T = TypeVar("T")
 
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=MEMORY_KIB, parallelism=1)
 
@@ -76,6 +80,16 @@ def parse_basic(authorization: str) -> tuple[str, str]:
     return user, password
 
 
+class HasPassword(Protocol):
+    """Somebody who signs in with a name and a password."""
+
+    @property
+    def password_hash(self) -> str: ...
+
+
+Person = TypeVar("Person", bound=HasPassword)
+
+
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     name: str
@@ -96,7 +110,7 @@ class Logins:
         self._remembered: dict[bytes, _Remembered] = {}
         self._accounts: dict[str, tuple[Account, float]] = {}
         self._reads: dict[str, asyncio.Task[Account | None]] = {}
-        self._flights: dict[bytes, asyncio.Task[Account | None]] = {}
+        self._flights: dict[bytes, asyncio.Task[Any]] = {}
         self._waiting: dict[str, int] = {}
 
     async def authenticate(self, authorization: str | None, address: str) -> Account:
@@ -121,7 +135,40 @@ class Logins:
                         raise ApiError(SUSPENDED)
                     return account
             self._remembered.pop(key, None)
-        return await self._log_in(key, authorization, address)
+        user, password = parse_basic(authorization)
+        account = await self._guarded(key, user, address, lambda: self._verify(key, user, password))
+        if account.state is not AccountState.ACTIVE:
+            raise ApiError(SUSPENDED)
+        return account
+
+    async def sign_in(self, name: str, password: str, address: str) -> Account:
+        """The account of a name and a password that a person typed; what `authenticate` raises."""
+        if ":" in name:
+            # No account is called so, and within Basic credentials the name would end there.
+            self._throttle.check(name, address)
+            LOGIN_FAILURES.inc()
+            self._throttle.failed(name, address)
+            raise ApiError(UNAUTHORISED)
+        token = base64.b64encode(f"{name}:{password}".encode("utf-8", "surrogatepass")).decode()
+        return await self.authenticate(f"Basic {token}", address)
+
+    async def admit(
+        self, user: str, password: str, address: str, find: Callable[[], Awaitable[Person | None]]
+    ) -> Person:
+        """Whom `find` looks up, if the password is theirs. `user` is who failures are counted for.
+
+        ApiError: -901 wrong, -907 too many failures or logins at once. What is right is not remembered.
+        """
+        key = blake2b(
+            f"{user}\0{password}".encode("utf-8", "surrogatepass"), key=self._key, digest_size=32
+        ).digest()
+
+        async def verify() -> Person | None:
+            found = await find()
+            right = await self._matches(self._unmatched if found is None else found.password_hash, password)
+            return found if right else None
+
+        return await self._guarded(key, user, address, verify)
 
     def forget(self, name: str) -> None:
         """The account of that name was changed by this process: its row is read anew."""
@@ -175,8 +222,10 @@ class Logins:
 
     # --- verifying -----------------------------------------------------------------------------------------
 
-    async def _log_in(self, key: bytes, authorization: str, address: str) -> Account:
-        user, password = parse_basic(authorization)
+    async def _guarded(
+        self, key: bytes, user: str, address: str, verify: Callable[[], Coroutine[Any, Any, T | None]]
+    ) -> T:
+        """What `verify` finds, behind the bounds on tries; who asks the same at one time shares one answer."""
         self._throttle.check(user, address)
         flight = self._flights.get(key)
         if flight is None:
@@ -185,16 +234,14 @@ class Logins:
             if len(self._flights) >= MAX_WAITING or mine >= MAX_WAITING_PER_ADDRESS:
                 raise ApiError(TOO_MANY, retry_after=1)
             self._waiting[network] = mine + 1
-            flight = self._flights[key] = asyncio.create_task(self._verify(key, user, password))
+            flight = self._flights[key] = asyncio.create_task(verify())
             flight.add_done_callback(lambda _: self._landed(key, network))
-        account = await asyncio.shield(flight)
-        if account is None:
+        found = cast("T | None", await asyncio.shield(flight))
+        if found is None:
             LOGIN_FAILURES.inc()
             self._throttle.failed(user, address)
             raise ApiError(UNAUTHORISED)
-        if account.state is not AccountState.ACTIVE:
-            raise ApiError(SUSPENDED)
-        return account
+        return found
 
     def _landed(self, key: bytes, network: str) -> None:
         del self._flights[key]
@@ -206,10 +253,12 @@ class Logins:
         # A NUL fits in no account's name, and PostgreSQL refuses to be asked for one; nor for half a character.
         account = await self._account(user) if user.isprintable() and len(user) <= 64 else None
         stored = account.password_hash if account is not None else self._unmatched
-        loop = asyncio.get_running_loop()
-        if not await loop.run_in_executor(self._thread, _matches, stored, password) or account is None:
+        if not await self._matches(stored, password) or account is None:
             return None
         if len(self._remembered) >= MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[key] = _Remembered(user, stored, self._clock.monotonic() + REMEMBER_S)
         return account
+
+    async def _matches(self, stored: str, password: str) -> bool:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _matches, stored, password)

@@ -11,11 +11,15 @@ from cooee.model.errors import ConfigError
 from cooee.model.inbound import NumberKind
 from cooee.model.msisdn import country_of, parse
 from cooee.model.originator import parse_originator
-from cooee.store import accounts, unrouted
+from cooee.service import audit
+from cooee.service.accounts import named
+from cooee.store import unrouted
 from cooee.store.carriers import by_name
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.inbound import ANY_ACCOUNT, ANY_CARRIER, Taken
 
+NEWEST = 2**62
+"""A time and an id that nothing has yet."""
 EVERY_COUNTRY = "AU"
 """How local forms are read for a short code that all accounts share."""
 
@@ -51,9 +55,10 @@ class Numbers:
         now = self._clock.now_ms()
         if account is None and kind is not NumberKind.SHARED:
             raise ConfigError(f"a number of kind {kind.name.lower()} is one account's: name it")
+        noted = audit.change("number added", account=account or "", carrier=carrier or "")
 
         async def operation(tx: Tx) -> str:
-            owner = None if account is None else await _account(tx, account)
+            owner = None if account is None else await named(tx, account)
             number = _canonical(raw, owner)
             carrier_id = ANY_CARRIER if carrier is None else await _carrier(tx, carrier)
             account_id = ANY_ACCOUNT if owner is None else owner.id
@@ -77,15 +82,18 @@ class Numbers:
                 country=country,
                 now=now,
             )
+            await audit.note(tx, noted, now, f"{number}, {kind.name.lower()}")
             return number
 
         return await self._database.write(operation)
 
     async def remove(self, raw: str, account: str | None = None, carrier: str | None = None) -> int:
         """Replies to a number are nobody's from now on, or no longer this account's; how many rows went."""
+        noted = audit.change("number removed", account=account or "", carrier=carrier or "")
+        now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> int:
-            owner = None if account is None else await _account(tx, account)
+            owner = None if account is None else await named(tx, account)
             number = _canonical(raw, owner)
             carrier_id = None if carrier is None else await _carrier(tx, carrier)
             gone = await tx.run(
@@ -96,6 +104,7 @@ class Numbers:
             )
             if not gone:
                 raise ConfigError(f"{number} is not there like this: cooee number list shows those there are")
+            await audit.note(tx, noted, now, number)
             return gone
 
         return await self._database.write(operation)
@@ -118,29 +127,47 @@ class Numbers:
         parts, missing) each."""
         return await self._database.read(lambda tx: tx.all("unrouted_replies", recipient=number, limit=limit))
 
+    async def unrouted_page(
+        self, number: str | None, *, before: tuple[int, int] | None, limit: int
+    ) -> Sequence[Row]:
+        """The same below (received_at, id) of `before`."""
+        at, below = before or (NEWEST, NEWEST)
+        return await self._database.read(
+            lambda tx: tx.all("unrouted_before", recipient=number, at=at, id=below, limit=limit)
+        )
+
     async def assign(self, ids: Sequence[int], account: str) -> int:
         """Gives messages to an account; how many."""
-        owner = await self._database.read(lambda tx: _account(tx, account))
+        owner = await self._database.read(lambda tx: named(tx, account))
+        noted = audit.change("replies assigned", account=account)
         taken = 0
         for number in ids:
 
             async def operation(tx: Tx, number: int = number) -> Taken:
                 rows = await tx.all("unrouted_one", id=number)
-                return await unrouted.assign(tx, rows, (owner.id, owner.country), self._clock.now_ms())
+                now = self._clock.now_ms()
+                done = await unrouted.assign(tx, rows, (owner.id, owner.country), now)
+                if done.replies:
+                    await audit.note(tx, noted, now, f"reply {number}")
+                return done
 
             taken += self._told(await self._database.write(operation, Lane.BULK))
         return taken
 
     async def assign_past(self, number: str, account: str | None = None) -> int:
         """Gives what came to a number to whose it is by now, or to an account; how many."""
-        owner = None if account is None else await self._database.read(lambda tx: _account(tx, account))
+        owner = None if account is None else await self._database.read(lambda tx: named(tx, account))
         given = None if owner is None else (owner.id, owner.country)
+        noted = audit.change("replies assigned", account=account or "")
         taken, after = 0, (-1, -1)
         while True:
 
             async def operation(tx: Tx, after: tuple[int, int] = after) -> tuple[Taken, Row | None]:
                 rows = await tx.all("unrouted_page", recipient=number, after_at=after[0], after_id=after[1])
-                done = await unrouted.assign(tx, rows, given, self._clock.now_ms())
+                now = self._clock.now_ms()
+                done = await unrouted.assign(tx, rows, given, now)
+                if done.replies:
+                    await audit.note(tx, noted, now, f"{done.replies} that came to {number}")
                 return done, rows[-1] if rows else None
 
             done, last = await self._database.write(operation, Lane.BULK)
@@ -153,13 +180,6 @@ class Numbers:
         if taken.accounts:
             self._stored(taken.accounts)
         return taken.replies
-
-
-async def _account(tx: Tx, name: str) -> Account:
-    found = await accounts.by_name(tx, name) if name.isprintable() else None
-    if found is None:
-        raise ConfigError(f"there is no account '{name}': cooee account list shows those there are")
-    return found
 
 
 async def _carrier(tx: Tx, name: str) -> int:

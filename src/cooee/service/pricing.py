@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import select
 from array import array
 
 from cooee.model.tariff import Tariff
+from cooee.service.recipients import give_way
 
 AT_ONCE = 500
 """Recipients up to which they are priced on the event loop (at most 2 ms)."""
-_PAUSE_S = 0.0002
 
 Prices = tuple[tuple[int, int], ...]
 """(credits each, how many) of stretches."""
@@ -24,7 +23,7 @@ async def priced(tariff: Tariff, numbers: array[int], segments: int) -> tuple[ar
     if len(numbers) <= AT_ONCE:
         stretches = tariff.split(numbers)
     else:
-        stretches = await asyncio.to_thread(tariff.split, numbers, _give_way)
+        stretches = await asyncio.to_thread(tariff.split, numbers, give_way)
     first = stretches[0][0] * segments
     if len(stretches) == 1:
         return numbers, first, ()
@@ -32,8 +31,3 @@ async def priced(tariff: Tariff, numbers: array[int], segments: int) -> tuple[ar
     for _, part in stretches:
         ordered += part
     return ordered, first, tuple((rate * segments, len(part)) for rate, part in stretches)
-
-
-def _give_way() -> None:
-    """Lets the event loop have the interpreter lock, as `service.recipients` does."""
-    select.select((), (), (), _PAUSE_S)

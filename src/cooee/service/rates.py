@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
 from cooee.model.tariff import MAX_RATE, OTHER
+from cooee.service import audit
 from cooee.service.accounts import named
 from cooee.service.settings import check_country
 from cooee.store import accounts as rows
@@ -26,8 +28,11 @@ class Rate:
 class Rates:
     """The operator's price list. `changed` is told whose it was: `Accounts.changed` in a server."""
 
-    def __init__(self, database: Database, changed: Callable[[str | None], None] = lambda name: None) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, changed: Callable[[str | None], None] = lambda name: None
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._changed = changed
 
     async def list(self, name: str | None = None) -> Sequence[Rate]:
@@ -57,8 +62,12 @@ class Rates:
         if not 0 <= credits <= MAX_RATE:
             raise ConfigError(f"a rate of {credits} credits a segment: take a whole number from 0 to {MAX_RATE}")
 
+        noted = audit.change("rate set", account=name or "")
+        now = self._clock.now_ms()
+
         async def operation(tx: Tx) -> None:
             await rows.put_rate(tx, await _whose(tx, name), country, credits)
+            await audit.note(tx, noted, now, f"{country} {credits}{_of(name)}")
 
         await self._database.write(operation)
         self._changed(name)
@@ -67,15 +76,22 @@ class Rates:
     async def remove(self, country: str, name: str | None = None) -> str:
         """Takes a rate away; the country as it was kept. ConfigError when there is none."""
         country = _country(country)
+        noted = audit.change("rate removed", account=name or "")
+        now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
             if not await rows.drop_rate(tx, await _whose(tx, name), country):
                 whose = "" if name is None else f" of its own for account '{name}'"
                 raise ConfigError(f"there is no rate{whose} for {country}: cooee rate list shows those there are")
+            await audit.note(tx, noted, now, f"{country}{_of(name)}")
 
         await self._database.write(operation)
         self._changed(name)
         return country
+
+
+def _of(name: str | None) -> str:
+    return "" if name is not None else ", for everybody"
 
 
 def _country(country: str) -> str:

@@ -16,11 +16,12 @@ import structlog
 from cooee.model.clock import Clock
 from cooee.model.errors import CommitUnknown, StoreUnavailable
 from cooee.model.message import code_of
-from cooee.model.metrics import QUARANTINED, RECEIPTS
+from cooee.model.metrics import RECEIPTS
 from cooee.model.smscid import canonical_id
+from cooee.service.quarantine import set_aside
 from cooee.smpp.receipt import Receipt, ReceiptState
 from cooee.store import receipts as rows
-from cooee.store.database import Database, Lane, Tx
+from cooee.store.database import Database, Lane
 from cooee.store.receipts import DELIVERED, FAILED, OPEN, Applied, Incoming
 
 log = structlog.get_logger()
@@ -106,7 +107,8 @@ class ReceiptIntake:
             return False
         except Exception as error:
             if len(receipts) == 1:
-                return await self._set_aside("receipt", receipts[0].raw, error)
+                carrier = (self._carrier_id, self._name)
+                return await set_aside(self._database, self._clock, carrier, "receipt", receipts[0].raw, error)
             return all([await self._store([receipt]) for receipt in receipts])
         return True
 
@@ -124,23 +126,3 @@ class ReceiptIntake:
                 log.debug("orphans_rejoined", carrier=self._name)
         if done.campaigns:
             self._changed(done.campaigns)
-
-    async def _set_aside(self, kind: str, body: bytes, error: Exception) -> bool:
-        async def keep(tx: Tx) -> None:
-            await tx.run(
-                "quarantine",
-                at=self._clock.now_ms(),
-                carrier_id=self._carrier_id,
-                kind=kind,
-                body=body,
-                reason=str(error)[:500],
-            )
-
-        try:
-            await self._database.write(keep, Lane.RECEIPTS)
-        except Exception as failure:
-            log.error("quarantine_failed", carrier=self._name, kind=kind, reason=str(failure))
-            return False
-        QUARANTINED.labels(kind).inc()
-        log.error("quarantined", carrier=self._name, kind=kind, octets=len(body), reason=type(error).__name__)
-        return True

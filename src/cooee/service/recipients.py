@@ -149,7 +149,7 @@ class Recipients:
                 records = decode(b"[" + chunk + b"]")
                 if isinstance(records, list):
                     numbers.add([_number_of(record) for record in records])
-            _give_way()
+            give_way()
         return numbers.result()
 
     @staticmethod
@@ -177,7 +177,7 @@ def add_json(numbers: NumberCheck, raw: memoryview, decode: Decode) -> None:
             items = decode(b"[" + chunk + b"]")
             if isinstance(items, list):
                 numbers.add(items)
-        _give_way()
+        give_way()
 
 
 def _number_of(record: object) -> object:
@@ -207,7 +207,7 @@ def _check_one(text: str, account: Account) -> Checked:
     return Checked(array("q", (number,)), 0, 0, 0)
 
 
-def _give_way() -> None:
+def give_way() -> None:
     """Lets other threads have the interpreter lock.
 
     Giving it back and taking it again at once would starve them: whoever waits for it only insists when nobody

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
 from cooee.model.originator import parse_originator
+from cooee.service import audit
 from cooee.service.accounts import named
 from cooee.store import accounts as rows
 from cooee.store.database import Database, Tx
@@ -34,9 +35,13 @@ class Senders:
         """Approves them; how many were new. ConfigError says which can be no sender."""
         found = [_sender(text) for text in texts]
         now = self._clock.now_ms()
+        noted = audit.change("sender IDs approved", account=name)
 
         async def operation(tx: Tx) -> int:
-            return await rows.add_originators(tx, (await named(tx, name)).id, found, now)
+            added = await rows.add_originators(tx, (await named(tx, name)).id, found, now)
+            if added:
+                await audit.note(tx, noted, now, ", ".join(found))
+            return added
 
         added = await self._database.write(operation)
         self._changed(name)
@@ -45,9 +50,14 @@ class Senders:
     async def remove(self, name: str, texts: Iterable[str]) -> int:
         """Takes the approval back; how many had it. What was accepted before is sent all the same."""
         found = [_sender(text) for text in texts]
+        now = self._clock.now_ms()
+        noted = audit.change("sender IDs removed", account=name)
 
         async def operation(tx: Tx) -> int:
-            return await rows.remove_originators(tx, (await named(tx, name)).id, found)
+            removed = await rows.remove_originators(tx, (await named(tx, name)).id, found)
+            if removed:
+                await audit.note(tx, noted, now, ", ".join(found))
+            return removed
 
         removed = await self._database.write(operation)
         self._changed(name)

@@ -14,6 +14,7 @@ from cooee.model.account import Account, AccountState
 from cooee.model.clock import zone
 from cooee.model.errors import ConfigError
 from cooee.model.msisdn import country_calling_code
+from cooee.model.options import text_of
 
 MAX_CREDITS = 2**53 - 1
 """A balance stays a number that every JSON reader keeps exact."""
@@ -143,3 +144,24 @@ def read_countries(text: str) -> tuple[str, ...]:
 def countries_text(countries: Iterable[str]) -> str:
     """What `read_countries` reads."""
     return ",".join(countries) or "any"
+
+
+def texts(account: Account) -> dict[str, str]:
+    """Every setting as a person writes it, by name."""
+    return {
+        "zone": account.zone_name,
+        "country": account.country,
+        "allow_unicode": text_of(account.allow_unicode),
+        "allow_long": text_of(account.allow_long),
+        "allow_international": text_of(account.allow_international),
+        "may_add_credits": text_of(account.may_add_credits),
+        "times_utc": text_of(account.times_utc),
+        "window": window_text(account.window),
+        "originators": "approved" if account.approved_only else "any",
+        "credit_limit": str(account.credit_limit),
+        "daily_cap": "none" if account.daily_cap is None else str(account.daily_cap),
+        "low_balance": "none" if account.low_balance is None else str(account.low_balance),
+        "countries": countries_text(account.countries),
+        "number_check": "shape" if account.shape_only else "plan",
+        "smart_encoding": text_of(account.smart_encoding),
+    }

@@ -17,8 +17,10 @@ from cooee.model.webhook import (
     check_username,
     masked,
 )
+from cooee.service import audit
+from cooee.service.accounts import named
 from cooee.service.receiver import Outcome, Receiver
-from cooee.store import accounts, webhooks
+from cooee.store import webhooks
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.secrets import Secrets
 
@@ -104,16 +106,16 @@ class ReplyWebhooks:
         """
         check(allow_private=self._allow_private, url=url, username=username, password=password)
         now = self._clock.now_ms()
+        noted = audit.change("webhook changed", account=name)
 
         async def operation(tx: Tx) -> int:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             row = await tx.one("webhook_of", account_id=account.id)
             on = row is not None and row[0] == WebhookState.ON
             if url == NONE:
                 if on:
                     await webhooks.put(tx, account.id, WebhookState.OFF, url="", username="", secret="", now=now)
+                    await audit.note(tx, noted, now, "taken away")
                 return account.id
             if url is None and not on:
                 raise ConfigError(f"account '{name}' has no webhook: give its URL as well")
@@ -126,6 +128,9 @@ class ReplyWebhooks:
                 secret = self._secrets.encrypt(password)
             user = username if username is not None else known[3] if known is not None else ""
             await webhooks.put(tx, account.id, WebhookState.ON, url=address, username=user, secret=secret, now=now)
+            said = [f"URL {masked(url)}" if url is not None else "", "username" if username is not None else ""]
+            said.append("password" if password is not None else "")
+            await audit.note(tx, noted, now, ", ".join(filter(None, said)))
             return account.id
 
         account_id = await self._database.write(operation)
@@ -142,9 +147,7 @@ class ReplyWebhooks:
         """The webhook of that account, None where it has none; ConfigError when there is no such account."""
 
         async def operation(tx: Tx) -> tuple[Row, Row, Row, str] | None:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             row = await tx.one("webhook_of", account_id=account.id)
             waiting = await tx.one("count_waiting", account_id=account.id)
             parked = await tx.one("count_parked", account_id=account.id)
@@ -180,9 +183,7 @@ class ReplyWebhooks:
         """The newest deliveries of an account, of one state where it is given. ConfigError as above."""
 
         async def operation(tx: Tx) -> list[DeliveryLine]:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             found = await tx.all("delivery_log", account_id=account.id, state=state, limit=limit)
             return [_line(row) for row in found]
 
@@ -192,11 +193,28 @@ class ReplyWebhooks:
         """The oldest deliveries that were given up, of one account or of all. ConfigError as above."""
 
         async def operation(tx: Tx) -> list[DeliveryLine]:
-            account = await accounts.by_name(tx, name) if name is not None else None
-            if name is not None and account is None:
-                raise _no_account(name)
-            account_id = account.id if account is not None else None
+            account_id = None if name is None else (await named(tx, name)).id
             return [_line(row) for row in await tx.all("parked_deliveries", account_id=account_id, limit=limit)]
+
+        return await self._database.read(operation)
+
+    async def parked_page(
+        self, name: str | None, *, after: tuple[int, int, int] | None, limit: int
+    ) -> Sequence[tuple[tuple[int, int, int], DeliveryLine]]:
+        """The same in pages, with a key each: behind the key `after`."""
+
+        async def operation(tx: Tx) -> list[tuple[tuple[int, int, int], DeliveryLine]]:
+            account_id = None if name is None else (await named(tx, name)).id
+            account_after, at_after, reply_after = after or (-1, -1, -1)
+            found = await tx.all(
+                "parked_page",
+                account_id=account_id,
+                account_after=account_after,
+                at_after=at_after,
+                reply_after=reply_after,
+                limit=limit,
+            )
+            return [((row[13], row[14], row[2]), _line(row)) for row in found]
 
         return await self._database.read(operation)
 
@@ -206,11 +224,10 @@ class ReplyWebhooks:
         ConfigError when there is no webhook, or no such delivery to replay.
         """
         now = self._clock.now_ms()
+        noted = audit.change("webhook replayed", account=name)
 
         async def operation(tx: Tx) -> int:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             row = await tx.one("webhook_of", account_id=account.id)
             if row is None or row[0] != WebhookState.ON:
                 raise ConfigError(f"account '{name}' has no webhook: set one first")
@@ -219,6 +236,10 @@ class ReplyWebhooks:
                 raise ConfigError(
                     f"account '{name}' has no delivery {reply_id} that is parked or waits: "
                     f"cooee webhook deliveries {name} shows those there are"
+                )
+            if moved:
+                await audit.note(
+                    tx, noted, now, f"reply {reply_id}" if reply_id is not None else f"{moved} replies"
                 )
             return moved
 
@@ -235,9 +256,7 @@ class ReplyWebhooks:
         """
 
         async def operation(tx: Tx) -> Row | None:
-            account = await accounts.by_name(tx, name)
-            if account is None:
-                raise _no_account(name)
+            account = await named(tx, name)
             return await tx.one("webhook_of", account_id=account.id)
 
         row = await self._database.read(operation)
@@ -260,7 +279,3 @@ def _line(row: Row) -> DeliveryLine:
         next_at=row[6] if waits else None, last_at=row[7], status=row[8], reason=row[9], excerpt=row[10],
         originator=row[11], recipient=row[12],
     )  # fmt: skip
-
-
-def _no_account(name: str) -> ConfigError:
-    return ConfigError(f"there is no account '{name}': cooee account list shows those there are")

@@ -69,6 +69,24 @@ async def by_id(tx: Tx, account_id: int) -> Account | None:
     return await _whole(tx, row) if row else None
 
 
+async def page(
+    tx: Tx, *, after: str, word: str, state: AccountState | None, parent_id: int | None, limit: int
+) -> Sequence[Row]:
+    """(id, name, state, credits, zone, country, parent's name, low-balance mark) of the next accounts behind a
+    name. `word` is looked for in names, and taken for an id; "" lets everybody pass."""
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return await tx.all(
+        "accounts_page",
+        after=after,
+        word=f"%{escaped}%" if word else None,
+        folded=f"%{escaped.lower()}%",
+        number=word,
+        state=None if state is None else int(state),
+        parent_id=parent_id,
+        limit=limit,
+    )
+
+
 async def insert(tx: Tx, account: Account, now: int) -> bool:
     """Adds an account without credits; False where there is one of its name."""
     added = await tx.run(

@@ -124,6 +124,7 @@ async def release_account(tx: Tx, account_id: int, suspended_at: int | None, now
     if suspended_at is not None:
         stood_still = (await _window(tx, account_id)).open_between(suspended_at, now)
         await tx.run("age_account_retries", account_id=account_id, stood_still=stood_still)
+    await tx.all("await_dealing", account_id=account_id)
     await tx.run("restart_account_campaigns", account_id=account_id)
 
 
@@ -175,6 +176,8 @@ async def deal_piece(
             return None
     piece = await tx.all("held_piece", account_id=account_id, id=campaign_id, after=after, limit=200)
     if not piece:
+        if after >= 0 and await _held_again(tx, account_id, campaign_id):
+            return -1, behind
         await tx.run("run_campaign", account_id=account_id, id=campaign_id, now=now)
         return None
     dealt = deal(len(piece))
@@ -195,6 +198,15 @@ async def deal_piece(
         await tx.run("mark_started", account_id=account_id, id=campaign_id, now=now)
     await tx.many("deal", rows, account_id=account_id, id=campaign_id)
     return int(piece[-1][0]), behind + len(piece)
+
+
+async def _held_again(tx: Tx, account_id: int, campaign_id: int) -> bool:
+    """Whether batches that were dealt are held again: the campaign was paused meanwhile, or they were on a carrier
+    that sends no more. Those of a suspended account are dealt when it goes on."""
+    account = await tx.one("account_by_id", id=account_id)
+    if account is None or account[4] != 1:
+        return False
+    return bool(await tx.all("held_piece", account_id=account_id, id=campaign_id, after=-1, limit=1))
 
 
 async def ready_delayed(tx: Tx, now: int) -> int:

@@ -6,7 +6,7 @@ and the intent to answer a keyword.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cooee.model.clock import DAY, ms_to_local, zone
@@ -102,8 +102,7 @@ async def route(tx: Tx, carrier_id: int, wholes: Sequence[Whole]) -> list[Routed
     """Finds the account and the campaign of each message."""
     written = [number_of(whole.destination) for whole in wholes]
     numbers = await _numbers(tx, carrier_id, set(written))
-    for recipient in set(written) - numbers.keys():
-        await _in_national_form(tx, carrier_id, recipient, numbers)
+    numbers |= await _in_national_form(tx, carrier_id, set(written) - numbers.keys())
     found: list[Routed] = []
     for whole, recipient in zip(wholes, written, strict=True):
         rows = numbers.get(recipient, ())
@@ -133,16 +132,21 @@ async def _numbers(tx: Tx, carrier_id: int, wanted: set[str]) -> dict[str, list[
     return general | own
 
 
-async def _in_national_form(tx: Tx, carrier_id: int, recipient: str, numbers: dict[str, list[Row]]) -> None:
-    """A number of ours with a leading zero, or without its country's code: it is the only one that ends so."""
-    digits = recipient.lstrip("0")
-    if not (digits.isascii() and digits.isdigit() and len(digits) >= 8):
-        return
-    ending = await tx.all("numbers_ending", digits=digits)
-    if len(ending) == 1:
-        rows = (await _numbers(tx, carrier_id, {ending[0][0]})).get(ending[0][0])
-        if rows:
-            numbers[recipient] = numbers[ending[0][0]] = rows
+async def _in_national_form(tx: Tx, carrier_id: int, recipients: Iterable[str]) -> dict[str, list[Row]]:
+    """Numbers of ours with a leading zero, or without their country's code: each is the only one that ends so.
+    Found by what was written, and by their own form."""
+    ends = {written: written.lstrip("0") for written in recipients}
+    wanted = {end for end in ends.values() if end.isascii() and end.isdigit() and len(end) >= 8}
+    if not wanted:
+        return {}
+    lengths = {len(end) for end in wanted}
+    ending: dict[str, list[str]] = {}
+    for (number,) in await tx.all("our_numbers"):
+        for end in {number[-length:] for length in lengths} & wanted:
+            ending.setdefault(end, []).append(number)
+    sole = {written: ending[end][0] for written, end in ends.items() if len(ending.get(end, ())) == 1}
+    rows = await _numbers(tx, carrier_id, set(sole.values()))
+    return rows | {written: rows[number] for written, number in sole.items() if number in rows}
 
 
 def _country(recipient: str) -> str:

@@ -12,7 +12,7 @@ from typing import cast
 from cooee.model.campaign import BatchState
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError, StoreError
-from cooee.model.message import GAVE_UP, MessageState
+from cooee.model.message import MessageState
 from cooee.store.database import Database, Row, Tx
 from cooee.store.migrate import migrate_postgres, migrate_sqlite
 from cooee.store.open import sqlite_path
@@ -112,16 +112,6 @@ async def waiting(tx: Tx, account_id: int, campaign_id: int, destination: int) -
 async def uncertain(tx: Tx, campaign_id: int | None, limit: int) -> list[UncertainView]:
     """Up to `limit` uncertain recipients of one campaign, or of all."""
     return [UncertainView(*row) for row in await tx.all("inspect_uncertain", campaign_id=campaign_id, limit=limit)]
-
-
-async def release(tx: Tx, campaign_id: int | None, destination: int | None, now: int) -> int:
-    """Has uncertain recipients sent again; how many. None stands for every one."""
-    return await tx.run("release_uncertain", campaign_id=campaign_id, destination=destination, now=now)
-
-
-async def fail(tx: Tx, campaign_id: int | None, destination: int | None, now: int) -> int:
-    """Settles uncertain recipients as failed; how many. None stands for every one."""
-    return await tx.run("fail_uncertain", campaign_id=campaign_id, destination=destination, now=now, code=GAVE_UP)
 
 
 async def pausable(tx: Tx, after: int) -> Sequence[Row]:

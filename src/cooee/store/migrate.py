@@ -14,7 +14,8 @@ from typing import Any
 import apsw
 
 from cooee.model.errors import ConfigError, StoreUnavailable
-from cooee.store.postgres import PostgresDatabase
+from cooee.store.database import Database, Tx
+from cooee.store.postgres import GONE, PostgresDatabase
 from cooee.store.queries import Engine
 from cooee.store.sqlite import SqliteDatabase, open_connection
 
@@ -66,6 +67,20 @@ def _check(schema: int, oldest: int) -> None:
         )
 
 
+async def check_fits(database: Database) -> None:
+    """Whether this program may go on working on the schema as it is by now; ConfigError when it may not.
+
+    A newer version that migrates beside a running one says by `oldest_program` whether that can stay.
+    """
+
+    async def read(tx: Tx) -> dict[str, str]:
+        rows = [await tx.one("get_meta", name=name) for name in ("schema", "oldest_program")]
+        return {name: str(row[0]) for name, row in zip(("schema", "oldest_program"), rows, strict=True) if row}
+
+    values = await database.read(read)
+    _check(int(values.get("schema", 0)), int(values.get("oldest_program", 0)))
+
+
 def migrate_sqlite(database: SqliteDatabase) -> list[int]:
     """Applies what is missing to the file; the numbers applied. Safe beside a running server."""
     applied = []
@@ -95,6 +110,13 @@ def migrate_sqlite(database: SqliteDatabase) -> list[int]:
 
 async def migrate_postgres(database: PostgresDatabase) -> list[int]:
     """Applies what is missing to the shared database; the numbers applied. Others wait for the lock."""
+    try:
+        return await _migrate_postgres(database)
+    except GONE as error:
+        raise database.unavailable(error) from error
+
+
+async def _migrate_postgres(database: PostgresDatabase) -> list[int]:
     applied = []
     connection: Any
     async with database.pool.acquire() as connection, connection.transaction():

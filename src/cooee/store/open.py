@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
 from cooee.store import partitions
 from cooee.store.database import Database
 from cooee.store.migrate import migrate_postgres, migrate_sqlite
-from cooee.store.postgres import PostgresDatabase
+from cooee.store.postgres import PostgresDatabase, place
 from cooee.store.sqlite import SqliteDatabase
 
 
@@ -39,8 +39,8 @@ async def open_database(url: str, clock: Clock, *, pool: int = 10) -> Database:
             await sqlite.close()
             raise
         return cast(Database, sqlite)
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise ConfigError(f"database '{url.split('@')[-1]}': neither sqlite:///… nor postgresql://…")
+    if url.partition(":")[0] not in ("postgresql", "postgres"):
+        raise ConfigError(f"database '{place(url)}': neither sqlite:///… nor postgresql://…")
     postgres = await PostgresDatabase.connect(url, size=pool)
     try:
         await migrate_postgres(postgres)

@@ -37,9 +37,9 @@ async def remove(tx: Tx, rows: Sequence[tuple[int, int, str, str]], reason: Reas
     return await tx.many("drop_optouts", ordered)
 
 
-async def page(tx: Tx, account_id: int, before: tuple[int, int] = NEWEST) -> Sequence[Row]:
-    """The next PAGE opt-outs before (added_at, destination), newest first: (destination, added_at UTC ms, reason,
-    text). Fewer mean that these were the last."""
+async def page(tx: Tx, account_id: int, before: tuple[int, int] = NEWEST, limit: int = PAGE) -> Sequence[Row]:
+    """The next `limit` opt-outs before (added_at, destination), newest first: (destination, added_at UTC ms,
+    reason, text). Fewer mean that these were the last."""
     return await tx.all(
-        "optouts_page", account_id=account_id, added_at=before[0], destination=before[1], limit=PAGE
+        "optouts_page", account_id=account_id, added_at=before[0], destination=before[1], limit=limit
     )

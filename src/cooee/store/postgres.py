@@ -10,11 +10,12 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
 
-from cooee.model.errors import CommitUnknown, StoreError, StoreUnavailable
+from cooee.model.errors import CommitUnknown, ConfigError, StoreError, StoreUnavailable
 from cooee.store.database import Lane, Operation, Row
 from cooee.store.queries import Query, load
 
@@ -34,20 +35,38 @@ PLANNING = {
     "application_name": "cooee",
 }
 """How each connection plans (docs/decisions/0005-postgres-plans.md)."""
+VANISHED = {
+    # A machine that loses its power or its network says nothing. What its transactions had locked is free again
+    # before a peer takes over from it; transactions of ours are never idle for longer than an event loop stalls.
+    "idle_in_transaction_session_timeout": "10000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+"""When the server gives up a connection (times in ms, those of TCP in s)."""
 RETRIES = 8
-_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
-_GONE = (
+_AGAIN = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    # A newer version has migrated a table while this one runs: statements are prepared anew.
+    asyncpg.InvalidCachedStatementError,
+)
+GONE: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InterfaceError,
+    # The server has said that it ends the session, and the end of the connection is not here yet.
+    asyncpg.InternalClientError,
     asyncpg.TooManyConnectionsError,
     asyncpg.DiskFullError,
     ConnectionError,
     OSError,
     asyncio.TimeoutError,
 )
+"""Errors after which nobody is there; every other one is the statement's own."""
 
 
 class PostgresTx:
@@ -109,6 +128,21 @@ class PostgresTx:
         self.undo.append(call)
 
 
+WRITE = "write postgresql://user:password@host:port/database, with special characters as %40 and the like"
+
+
+def place(url: str) -> str:
+    """Host, port and database of an address, without user, password and query; ConfigError when it is none."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        if parts.port is not None and not parts.port:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"the database address is none: {WRITE}") from None
+    return f"{host}{parts.path}"
+
+
 def explain(error: BaseException, where: str) -> str:
     """One sentence for a person about a PostgreSQL error; `where` is the address without its password."""
     match error:
@@ -139,8 +173,8 @@ class PostgresDatabase:
 
     @classmethod
     async def connect(cls, url: str, *, size: int = 10) -> PostgresDatabase:
-        """Opens a pool on `postgresql://…`; StoreUnavailable says why it can't be had."""
-        where = f"the PostgreSQL database at {url.rsplit('@', 1)[-1].removeprefix('postgresql://')}"
+        """Opens a pool on `postgresql://…`; StoreUnavailable or ConfigError say why it can't be had."""
+        where = f"the PostgreSQL database at {place(url)}"
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -148,22 +182,29 @@ class PostgresDatabase:
                 max_size=size,
                 timeout=5,
                 command_timeout=60,
-                server_settings=PLANNING,
+                server_settings=PLANNING | VANISHED,
             )
-        except (asyncpg.PostgresError, *_GONE) as error:
+        except (asyncpg.PostgresError, *GONE) as error:
             raise StoreUnavailable(explain(error, where)) from error
+        except (ValueError, OverflowError, asyncpg.InterfaceError) as error:
+            # What asyncpg says of it may hold the password.
+            raise ConfigError(f"{where}: {WRITE}") from error
         return cls(pool, where)
+
+    def unavailable(self, error: BaseException) -> StoreUnavailable:
+        """What to raise for one of `GONE`."""
+        return StoreUnavailable(explain(error, self._where))
 
     async def write(self, operation: Operation[T], lane: Lane = Lane.API) -> T:
         if lane is Lane.BULK:
             async with self._bulk:
-                return await self._retrying(operation)
-        return await self._retrying(operation)
+                return await self._retrying(operation, readonly=False)
+        return await self._retrying(operation, readonly=False)
 
-    async def _retrying(self, operation: Operation[T]) -> T:
+    async def _retrying(self, operation: Operation[T], *, readonly: bool) -> T:
         for attempt in range(RETRIES):
             try:
-                return await self._once(operation, readonly=False)
+                return await self._once(operation, readonly=readonly)
             except _AGAIN as error:
                 if attempt == RETRIES - 1:
                     raise StoreUnavailable(f"{self._where} is too busy: {type(error).__name__}") from error
@@ -171,7 +212,7 @@ class PostgresDatabase:
         raise AssertionError  # pragma: no cover
 
     async def read(self, operation: Operation[T]) -> T:
-        return await self._once(operation, readonly=True)
+        return await self._retrying(operation, readonly=True)
 
     async def _once(self, operation: Operation[T], *, readonly: bool) -> T:
         committing = False
@@ -193,14 +234,21 @@ class PostgresDatabase:
                 await transaction.commit()
         except _AGAIN:
             raise
-        except _GONE as error:
+        except GONE as error:
+            if isinstance(error, ValueError):
+                # asyncpg's word for a value that the column cannot hold: the statement's own fault.
+                raise StoreError(f"{type(error).__name__}: {error}") from error
             text = explain(error, self._where)
             log.warning("store_unreachable", reason=text)
             raise (CommitUnknown(text) if committing else StoreUnavailable(text)) from error
         except asyncpg.PostgresError as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
         for hook in tx.hooks:
-            hook()
+            try:
+                hook()
+            except Exception as error:
+                # It is committed all the same, and whoever asked must not be told otherwise.
+                log.error("after_commit_failed", reason=f"{type(error).__name__}: {error}")
         return result
 
     async def close(self) -> None:

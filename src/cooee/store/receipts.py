@@ -152,7 +152,8 @@ async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> li
     archived = {tuple(row) for row in await tx.many_all("archived_attempts", [row[:4] for row in rows])}
     late = [row for row in rows if tuple(row[:4]) in archived]
     await tx.many("apply_to_attempts", [row[:6] for row in late])
-    await tx.many("raise_by_attempts", sorted({(row[0], row[1], row[2]) for row in late}), now=now)
+    said = {tuple(row[:3]): (row[6], row[7]) for row in late}
+    await tx.many("raise_by_attempts", [(*key, *said[key]) for key in sorted(said)], now=now)
     present = {tuple(row) for row in await tx.many_all("present_messages", [row[:3] for row in rows])}
     # A row that was committed since the first try gets its receipts now; joining twice does no harm.
     for once in _rounds([row for row in rows if row[:3] in present]):

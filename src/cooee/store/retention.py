@@ -68,6 +68,8 @@ async def _drop_small_children(tx: Tx, keys: Sequence[Key]) -> None:
     """What there is little of, however many recipients a campaign has."""
     await tx.many("drop_lists_of", keys)
     await tx.many("drop_counts_of", keys)
+    await tx.many("drop_courses_of", keys)
+    await tx.many("drop_console_answers_of", keys)
 
 
 async def begin(tx: Tx, key: Key, before: int, now: int) -> bool | None:

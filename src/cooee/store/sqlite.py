@@ -8,6 +8,8 @@ next group gathers by itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -137,6 +139,10 @@ class _Job:
 def open_connection(path: Path, *, readonly: bool = False) -> apsw.Connection:
     """A connection set up for durability: WAL, synchronous=FULL, no mmap. StoreUnavailable if it can't be had."""
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    if not readonly:
+        # Texts, numbers and password hashes are in it. SQLite gives its -wal and -shm the same mode.
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         connection = apsw.Connection(str(path), flags=flags, statementcachesize=256)
         connection.set_busy_timeout(int(BUSY_S * 1000))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -116,8 +116,8 @@ def find_resource(path: str) -> Resource | None:
 class Api:
     """The ASGI application of the REST API, with /openapi.json and /docs, /healthz, /readyz and /metrics.
 
-    `readiness` tells whether this process does its work, and the reasons if not; `codes` are the names of message
-    codes for /docs.
+    `console` answers every other path, if there is one. `readiness` tells whether this process does its work, and
+    the reasons if not; `codes` are the names of message codes for /docs.
     """
 
     def __init__(
@@ -133,8 +133,10 @@ class Api:
         settings: ApiSettings,
         readiness: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: bool = True,
+        console: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
         codes: CodeTable | None = None,
     ) -> None:
+        self._console = console
         self._recipients = Recipients()
         self._services = Services(
             accounts, campaigns, reports, audience, replies, optouts, self._recipients, clock
@@ -164,6 +166,8 @@ class Api:
                 await send_bytes(send, refusal.status, refusal.body)
             elif self._documents.has(path):
                 await self._documents.answer(scope["method"], path, send)
+            elif self._console is not None and path not in health.PATHS:
+                await self._console(scope, receive, send)
             else:
                 await self._pages.answer(scope["method"], path, send)
         elif kind == "lifespan":

@@ -134,9 +134,14 @@ def decode_value(raw: bytes | msgspec.Raw) -> object:
         pass
     # Numbers beyond what a float can hold are JSON all the same.
     try:
-        return json.loads(bytes(raw))
+        return json.loads(bytes(raw), parse_int=_whole)
     except (ValueError, RecursionError):
         raise ApiError(BAD_JSON, "valid JSON") from None
+
+
+def _whole(text: str) -> int | float:
+    # Python reads no more digits than 4300; beyond that it is a number all the same, but none that we take.
+    return int(text) if len(text) <= 4000 else float(text)
 
 
 def _check_utf8(body: Buffer) -> None:

@@ -14,6 +14,8 @@ _PLAIN: Header = (b"content-type", b"text/plain; charset=utf-8")
 _METRICS: Header = (b"content-type", CONTENT_TYPE_LATEST.encode())
 _JSON: Header = (b"content-type", b"application/json")
 
+PATHS = ("/healthz", "/readyz", "/metrics")
+
 Readiness = Callable[[], tuple[bool, dict[str, Any]]]
 
 
@@ -26,7 +28,7 @@ class Pages:
 
     async def answer(self, method: str, path: str, send: Send) -> None:
         """One response; 404 for a path that is none, 405 for what only GET may do."""
-        if path not in ("/healthz", "/readyz", "/metrics") or (path == "/metrics" and not self._metrics):
+        if path not in PATHS or (path == "/metrics" and not self._metrics):
             await send_bytes(send, 404, b"Not found\n", content=_PLAIN)
         elif method not in ("GET", "HEAD"):
             await send_bytes(send, 405, b"Method not allowed\n", ((b"allow", b"GET, HEAD"),), _PLAIN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any, TypeAlias
 
 from cooee.model import gsm
@@ -90,6 +91,10 @@ class Handsets:
         inbox.append(raw)
         if len(inbox) > self._kept:
             del inbox[0]
+
+    def latest(self, count: int) -> list[str]:
+        """The handsets that received something last, up to `count`, the newest first."""
+        return [number.decode("latin-1") for number in islice(reversed(self._inboxes), count)]
 
     def inbox(self, number: str) -> list[Text]:
         """What a handset shows, oldest first; empty also for one whose inbox is not kept."""

@@ -19,6 +19,7 @@ CREATE TABLE campaign_past (
 -- [both]
 CREATE INDEX campaign_past_unswept ON campaign_past (id) WHERE swept = 0;
 
+CREATE INDEX reply_answer_campaign ON reply_answer (account_id, campaign_id);
 CREATE INDEX optout_past_deleted ON optout_past (deleted_at);
 CREATE INDEX quarantine_receipt ON quarantine (at) WHERE kind = 'receipt';
 -- [postgres]

@@ -24,6 +24,18 @@ FROM account WHERE id = :id;
 SELECT a.id, a.name, a.state, a.credits, a.zone, a.country, p.name
 FROM account a LEFT JOIN account p ON p.id = a.parent_id ORDER BY a.name;
 
+-- name: accounts_page
+-- The next accounts behind a name. `word` is a pattern, folded and as it was typed (SQLite folds ASCII only), or a
+-- UserId. Accounts are few: no index bears this search.
+SELECT a.id, a.name, a.state, a.credits, a.zone, a.country, p.name, a.low_balance
+FROM account a LEFT JOIN account p ON p.id = a.parent_id
+WHERE a.name > :after
+  AND (CAST(:word AS TEXT) IS NULL OR LOWER(a.name) LIKE :folded ESCAPE '\' OR a.name LIKE :word ESCAPE '\'
+       OR CAST(a.id AS TEXT) = :number)
+  AND (CAST(:state AS BIGINT) IS NULL OR a.state = CAST(:state AS BIGINT))
+  AND (CAST(:parent_id AS BIGINT) IS NULL OR a.parent_id = CAST(:parent_id AS BIGINT))
+ORDER BY a.name LIMIT :limit;
+
 -- name: send_window
 SELECT zone, window_opens, window_closes FROM account WHERE id = :id;
 

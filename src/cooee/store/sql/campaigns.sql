@@ -122,6 +122,13 @@ UPDATE batch SET expires_at = expires_at + :stood_still
 WHERE account_id = :account_id AND expires_at IS NOT NULL AND state IN (1, 2, 3)
   AND campaign_id IN (SELECT id FROM campaign WHERE account_id = :account_id AND state IN (2, 3));
 
+-- name: await_dealing [sqlite]
+
+-- name: await_dealing [postgres]
+-- A piece that is being dealt may be the last of its campaign, and still see the account suspended: then it leaves
+-- what is held to restart_account_campaigns, which must see that the campaign runs.
+SELECT 1 FROM campaign WHERE account_id = :account_id AND state = 2 ORDER BY id FOR SHARE;
+
 -- name: restart_account_campaigns
 -- Back to "starting": the scheduler deals what is held again.
 UPDATE campaign SET state = 2 WHERE account_id = :account_id AND state = 3;

@@ -137,9 +137,10 @@ WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destin
 -- name: record rows(account_id bigint, campaign_id bigint, destination bigint, state bigint, attempt bigint, parts bigint, accepted bigint, flags bigint, credits bigint, first_at bigint, uncertain_until bigint, code bigint, detail text)
 -- The journal. A newer attempt replaces an older one; within an attempt a state only rises, so a late answer
 -- raises what was uncertain. What an older attempt was raised to meanwhile stays: delivered is delivered, and one
--- that the carrier has is open on that attempt, whatever the newer one came to. Receipts of a long message's
--- earlier parts may have come before its last parts were accepted: then the masks decide at once. A late refusal
--- of an attempt that was sent again says nothing about the message.
+-- that the carrier has is open on that attempt, whatever the newer one came to: `attempt` then stays the older one,
+-- whose receipts decide. Receipts of a long message's earlier parts may have come before its last parts were
+-- accepted: then the masks decide at once. A late answer to an attempt that was sent again says nothing about the
+-- message while its resend is out (it is kept by late_attempt), and a late refusal never does.
 INSERT INTO message (account_id, campaign_id, destination, state, attempt, carrier_id, parts, accepted, delivered,
     failed, flags, credits, first_at, changed_at, uncertain_until, code, detail)
 SELECT r.account_id, r.campaign_id, r.destination, r.state, r.attempt, CAST(:carrier_id AS BIGINT), r.parts,
@@ -149,11 +150,21 @@ ON CONFLICT (account_id, campaign_id, destination) DO UPDATE SET
     state = CASE
         WHEN message.state = 7 THEN 7
         WHEN message.state = 3 AND excluded.state IN (1, 2, 6) THEN 3
+        WHEN message.flags & 2 <> 0 AND excluded.state IN (1, 2, 6) AND EXISTS (
+            SELECT 1 FROM attempt t WHERE t.account_id = message.account_id AND t.campaign_id = message.campaign_id
+            AND t.destination = message.destination AND t.attempt = message.attempt AND t.accepted <> 0
+            AND t.delivered = 0 AND t.failed = 0) THEN 3
         WHEN excluded.state <> 3 THEN excluded.state
         WHEN message.delivered & ((CAST(1 AS BIGINT) << message.parts) - 1) = (CAST(1 AS BIGINT) << message.parts) - 1 THEN 7
         WHEN message.failed & ~message.delivered <> 0 THEN 6
         ELSE 3 END,
-    attempt = excluded.attempt,
+    attempt = CASE
+        WHEN message.state = 3 AND excluded.state IN (1, 2, 6) THEN message.attempt
+        WHEN message.flags & 2 <> 0 AND excluded.state IN (1, 2, 6) AND EXISTS (
+            SELECT 1 FROM attempt t WHERE t.account_id = message.account_id AND t.campaign_id = message.campaign_id
+            AND t.destination = message.destination AND t.attempt = message.attempt AND t.accepted <> 0
+            AND t.delivered = 0 AND t.failed = 0) THEN message.attempt
+        ELSE excluded.attempt END,
     carrier_id = excluded.carrier_id,
     accepted = message.accepted | excluded.accepted,
     flags = message.flags | excluded.flags,
@@ -165,7 +176,7 @@ ON CONFLICT (account_id, campaign_id, destination) DO UPDATE SET
         ELSE excluded.detail END
 WHERE excluded.attempt > message.attempt
    OR (excluded.attempt = message.attempt AND excluded.state > message.state
-       AND NOT (excluded.state = 6 AND message.state < 2 AND message.flags & 2 <> 0));
+       AND NOT (message.flags & 2 <> 0 AND (message.state = 0 OR (excluded.state = 6 AND message.state = 1))));
 
 -- name: late_attempt rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint, accepted bigint)
 -- An answer to an attempt that has been sent again since: it is kept beside the newer one.
@@ -214,10 +225,13 @@ WHERE b.state = 4 AND b.owner = :owner ORDER BY b.account_id, b.campaign_id, b.n
 FOR UPDATE OF b;
 
 -- name: abandoned_owners
--- Owners of batches and webhooks that have no row among the engines: they died between the two.
+-- Owners of batches, webhooks and binds that have no row among the engines: they died between the two, or did not know
+-- yet that they had been taken for dead when they leased them.
 SELECT b.owner FROM batch b WHERE b.state = 4 AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = b.owner)
 UNION
-SELECT w.owner FROM webhook w WHERE w.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = w.owner);
+SELECT w.owner FROM webhook w WHERE w.owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = w.owner)
+UNION
+SELECT l.owner FROM bind_lease l WHERE NOT EXISTS (SELECT 1 FROM engine e WHERE e.id = l.owner);
 
 -- name: engine_beat
 SELECT beat FROM engine WHERE id = :id;

@@ -4,9 +4,9 @@
 SELECT n.number, n.carrier_id, n.account_id, n.kind, n.country FROM {rows} AS r
 CROSS JOIN inbound_number n WHERE n.number = r.number;
 
--- name: numbers_ending
--- A carrier that writes our numbers in national form: there may be one that ends like this.
-SELECT DISTINCT number FROM inbound_number WHERE number LIKE '%' || CAST(:digits AS TEXT) LIMIT 2;
+-- name: our_numbers json(number)
+-- All of them, once for a group in which something came for another: a carrier may write them in national form.
+SELECT DISTINCT number FROM inbound_number;
 
 -- name: lock_numbers [sqlite]
 
@@ -85,11 +85,11 @@ SELECT r.account_id, r.handset, r.day, 0, r.kind, r.number, r.body, CAST(:now AS
 ON CONFLICT (account_id, handset, day) DO NOTHING;
 
 -- name: due_answers [sqlite]
-SELECT account_id, handset, day, number, body FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100;
+SELECT account_id, handset, day, number, body, kind FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100;
 
 -- name: due_answers [postgres]
 -- Answers that are to become campaigns, locked: another node may be about to do the same.
-SELECT account_id, handset, day, number, body FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100
+SELECT account_id, handset, day, number, body, kind FROM auto_answer WHERE state = 0 ORDER BY at LIMIT 100
 FOR UPDATE SKIP LOCKED;
 
 -- name: any_answer_due

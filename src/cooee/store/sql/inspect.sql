@@ -27,19 +27,6 @@ FROM message m JOIN account a ON a.id = m.account_id LEFT JOIN carrier k ON k.id
 WHERE m.state = 2 AND (CAST(:campaign_id AS BIGINT) IS NULL OR m.campaign_id = :campaign_id)
 ORDER BY m.campaign_id, m.destination LIMIT :limit;
 
--- name: release_uncertain
--- A person decides to send again: these become due, and the engine's sweep does the rest.
-UPDATE message SET uncertain_until = :now
-WHERE state = 2 AND (CAST(:campaign_id AS BIGINT) IS NULL OR campaign_id = :campaign_id)
-  AND (CAST(:destination AS BIGINT) IS NULL OR destination = :destination);
-
--- name: fail_uncertain
--- A person decides that these failed. They stay charged, for they may well have arrived; a late receipt that says
--- so still raises them.
-UPDATE message SET state = 6, code = :code, changed_at = :now, uncertain_until = NULL
-WHERE state = 2 AND (CAST(:campaign_id AS BIGINT) IS NULL OR campaign_id = :campaign_id)
-  AND (CAST(:destination AS BIGINT) IS NULL OR destination = :destination);
-
 -- name: pausable_campaigns
 -- Scheduled, starting or running, by id: what `pause --all` stops.
 SELECT account_id, id FROM campaign WHERE state IN (1, 2, 3) AND id > :after ORDER BY id LIMIT 500;

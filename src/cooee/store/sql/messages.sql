@@ -86,14 +86,18 @@ FROM {rows} AS r
 WHERE t.account_id = r.account_id AND t.campaign_id = r.campaign_id AND t.destination = r.destination
   AND t.attempt = r.attempt;
 
--- name: raise_by_attempts rows(account_id bigint, campaign_id bigint, destination bigint)
--- A message is delivered if any attempt is, and failed once no attempt is open.
+-- name: raise_by_attempts rows(account_id bigint, campaign_id bigint, destination bigint, code bigint, detail text)
+-- A message is delivered if any attempt is, and failed once no attempt is open. Where a late answer came before the
+-- resend went out, the attempt that had stepped aside is the message's own again, and its receipt decides.
 UPDATE message AS m SET
     state = CASE WHEN EXISTS (
         SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
         AND t.destination = m.destination
         AND t.delivered & ((CAST(1 AS BIGINT) << t.parts) - 1) = (CAST(1 AS BIGINT) << t.parts) - 1) THEN 7
-        WHEN m.state = 3 AND m.failed & ~m.delivered <> 0 AND NOT EXISTS (
+        WHEN m.state = 3 AND (m.failed & ~m.delivered <> 0 OR EXISTS (
+        SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
+        AND t.destination = m.destination AND t.attempt = m.attempt AND t.failed & ~t.delivered <> 0))
+        AND NOT EXISTS (
         SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
         AND t.destination = m.destination AND t.attempt < m.attempt AND t.accepted <> 0
         AND t.delivered = 0 AND t.failed = 0) THEN 6
@@ -102,7 +106,10 @@ UPDATE message AS m SET
     code = CASE WHEN EXISTS (
         SELECT 1 FROM attempt t WHERE t.account_id = m.account_id AND t.campaign_id = m.campaign_id
         AND t.destination = m.destination
-        AND t.delivered & ((CAST(1 AS BIGINT) << t.parts) - 1) = (CAST(1 AS BIGINT) << t.parts) - 1) THEN 0 ELSE m.code END
+        AND t.delivered & ((CAST(1 AS BIGINT) << t.parts) - 1) = (CAST(1 AS BIGINT) << t.parts) - 1) THEN 0
+        WHEN m.state = 3 AND m.failed = 0 THEN r.code
+        ELSE m.code END,
+    detail = CASE WHEN m.state = 3 AND m.failed = 0 AND r.detail IS NOT NULL THEN r.detail ELSE m.detail END
 FROM {rows} AS r
 WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination
   AND m.state NOT IN (4, 5, 7);

@@ -64,6 +64,13 @@ FROM unrouted_reply u LEFT JOIN carrier k ON k.id = u.carrier_id
 WHERE (CAST(:recipient AS TEXT) IS NULL OR u.recipient = :recipient)
 ORDER BY u.received_at DESC, u.id DESC LIMIT :limit;
 
+-- name: unrouted_before
+-- The same in pages.
+SELECT u.id, u.received_at, k.name, u.originator, u.recipient, u.body, u.parts, u.missing
+FROM unrouted_reply u LEFT JOIN carrier k ON k.id = u.carrier_id
+WHERE (u.received_at, u.id) < (:at, :id) AND (CAST(:recipient AS TEXT) IS NULL OR u.recipient = :recipient)
+ORDER BY u.received_at DESC, u.id DESC LIMIT :limit;
+
 -- name: count_unrouted
 SELECT COUNT(*) FROM unrouted_reply;
 

@@ -61,6 +61,12 @@ DELETE FROM campaign_list WHERE (account_id, campaign_id) IN (SELECT r.account_i
 -- name: drop_counts_of rows(account_id bigint, id bigint)
 DELETE FROM campaign_count WHERE (account_id, campaign_id) IN (SELECT r.account_id, r.id FROM {rows} AS r);
 
+-- name: drop_courses_of rows(account_id bigint, id bigint)
+DELETE FROM campaign_course WHERE (account_id, campaign_id) IN (SELECT r.account_id, r.id FROM {rows} AS r);
+
+-- name: drop_console_answers_of rows(account_id bigint, id bigint)
+DELETE FROM reply_answer WHERE (account_id, campaign_id) IN (SELECT r.account_id, r.id FROM {rows} AS r);
+
 -- name: retire_batches
 -- Batches of a deleted campaign that nobody came across: out of the carriers' queues before their campaign goes.
 UPDATE batch SET state = 6 WHERE account_id = :account_id AND campaign_id = :id AND no IN (

@@ -156,6 +156,16 @@ LEFT JOIN reply p ON p.account_id = d.account_id AND p.id = d.reply_id
 WHERE d.state = 3 AND (CAST(:account_id AS BIGINT) IS NULL OR d.account_id = :account_id)
 ORDER BY d.account_id, d.last_at, d.reply_id LIMIT :limit;
 
+-- name: parked_page
+-- The same in pages.
+SELECT a.name, a.zone, d.reply_id, d.state, d.attempts, d.created_at, d.next_at, d.last_at, d.status, d.reason,
+    d.excerpt, p.originator, p.recipient, d.account_id, COALESCE(d.last_at, 0)
+FROM webhook_delivery d JOIN account a ON a.id = d.account_id
+LEFT JOIN reply p ON p.account_id = d.account_id AND p.id = d.reply_id
+WHERE d.state = 3 AND (d.account_id, COALESCE(d.last_at, 0), d.reply_id) > (:account_after, :at_after, :reply_after)
+  AND (CAST(:account_id AS BIGINT) IS NULL OR d.account_id = :account_id)
+ORDER BY d.account_id, COALESCE(d.last_at, 0), d.reply_id LIMIT :limit;
+
 -- name: replay_one
 -- Parked, or waiting for a later attempt: due now, and its schedule begins anew.
 UPDATE webhook_delivery SET state = 1, next_at = :now, give_up_at = NULL, attempts = 0
