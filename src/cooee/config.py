@@ -163,6 +163,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 600.0
 
+    keep_messages_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days after its end that a campaign is kept with its text, its recipients and what became "
+            "of them; at least 8, or 0: for ever.",
+        ),
+    ] = 400
+    keep_replies_days: Annotated[
+        int,
+        Meta(ge=0, le=36500, description="Days that replies are kept which were passed on; 0: for ever."),
+    ] = 400
+
     @property
     def node_name(self) -> str:
         """`node`, or host name and process id where it is empty."""
@@ -208,6 +222,11 @@ def load(
         raise ConfigError(
             f"role {settings.role} needs a PostgreSQL database that the nodes share; one SQLite file belongs to "
             "one process: use role all"
+        )
+    if 0 < settings.keep_messages_days < 8:
+        raise ConfigError(
+            f"keep_messages_days is {settings.keep_messages_days}: receipts may come for 7 days, so use 8 or "
+            "more, or 0 to keep messages for ever"
         )
     return settings
 

@@ -30,6 +30,7 @@ def test_the_commands_are_those_that_were_asked_for() -> None:
         number number.add number.remove number.list keyword keyword.add keyword.remove keyword.list keyword.account
         reply reply.list reply.unrouted reply.assign reply.recover handset handset.reply handset.inbox
         optout optout.add optout.remove optout.import optout.list
+        retention retention.run
         webhook webhook.show webhook.deliveries webhook.parked webhook.replay webhook.test"""
     assert set(EVERY) == {"cooee " + name.replace(".", " ") for name in asked.split()}
 
@@ -52,7 +53,7 @@ def test_commands_that_print_data_print_json_too() -> None:
         "cooee uncertain list",
         "cooee number list", "cooee keyword list", "cooee keyword account",
         "cooee reply list", "cooee reply unrouted", "cooee handset inbox", "cooee optout list",
-        "cooee webhook show", "cooee webhook deliveries", "cooee webhook parked",
+        "cooee webhook show", "cooee webhook deliveries", "cooee webhook parked", "cooee retention run",
     }  # fmt: skip
 
 

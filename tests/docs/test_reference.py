@@ -13,10 +13,12 @@ from cooee.cli.reference import cli_page, commands, with_tables
 from cooee.config import Settings
 from cooee.model import metrics
 from cooee.model.carrier import SmppSettings
+from cooee.model.clock import DAY, HOUR
 from cooee.model.codetable import Source, parse_codes
 from cooee.model.errors import TABLE, Code
 from cooee.model.options import options
 from cooee.service.codes import load_codes
+from cooee.service.keeping import REFS, RULES
 from cooee.smpp.smsc.config import SmscConfig
 from cooee.smpp.smsc.control import ControlServer
 from cooee.web import messagecodes, reference
@@ -154,3 +156,10 @@ def test_every_reason_of_readyz_that_is_explained_exists() -> None:
         assert words in source
     assert "is not bound: " in section
     assert "is not bound: " in source
+
+
+def test_what_is_kept_for_how_long_is_told() -> None:
+    page = read("operations.md")
+    for rule in (REFS, *RULES):
+        amount = {HOUR: "1 hour", DAY: "24 hours"}.get(rule.keep_ms, f"{rule.keep_ms // DAY} days")
+        assert re.search(rf"^\| `{rule.table}`: .* \| {amount}[ ,;:|]", page, re.MULTILINE), rule.table

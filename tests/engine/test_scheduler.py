@@ -434,17 +434,6 @@ def test_a_list_whose_node_died_while_it_was_filled_is_swept_away(database_url: 
     run(database_url, check)
 
 
-def test_idempotency_keys_are_kept_for_a_day(database_url: str) -> None:
-    async def check(world: World, it: Desk) -> None:
-        await world.campaign(1, key="once", digest="a")
-        await it.pass_time(DAY / 1000 - 61)
-        assert await world.rows("SELECT COUNT(*) FROM idempotency") == [(1,)]
-        await it.pass_time(122)
-        assert await world.rows("SELECT COUNT(*) FROM idempotency") == [(0,)]
-
-    on_desk(database_url, check)
-
-
 def test_an_outage_delays_the_duties_and_ends_none(database_url: str) -> None:
     async def check(world: World, it: Desk) -> None:
         new = await world.campaign(1, wake_at=world.clock.now_ms() + 1000)

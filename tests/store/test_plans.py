@@ -52,7 +52,39 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "orphans_for": (IDS, {"carrier_id": C}),
     "orphan_page": ([], {"after": 0}),
     "drop_orphans": ([(at,) for at in range(500)], {}),
-    "drop_old_orphans": ([], {"before": NOW - 10**9}),
+    "drop_old_orphans": ([], {"before": NOW - 10**9, "limit": 1000}),
+    "campaigns_by_age": ([], {"after": LARGE, "before": NOW, "limit": 1000}),
+    "campaign_that_stays": ([], {"low": LARGE, "high": LARGE + 1000, "before": NOW}),
+    "lock_over": ([(A, LARGE + at) for at in range(150)], {"before": NOW}),
+    "keep_past": ([(A, LARGE + at) for at in range(150)], {"now": NOW, "swept": 1}),
+    "drop_campaigns": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_messages_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_batches_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_attempts_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_lists_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_courses_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_console_answers_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "drop_counts_of": ([(A, LARGE + at) for at in range(150)], {}),
+    "retire_batches": ([], {"account_id": A, "id": LARGE, "limit": 100}),
+    "unswept": ([], {}),
+    "drop_message_piece": ([], {"account_id": A, "id": LARGE, "limit": 1000}),
+    "drop_attempt_piece": ([], {"account_id": A, "id": LARGE, "limit": 1000}),
+    "drop_batch_piece": ([], {"account_id": A, "id": LARGE, "limit": 100}),
+    "old_replies": ([], {"account_id": A, "received_at": NOW, "id": 1, "before": NOW + 5000, "limit": 1000}),
+    "drop_deliveries": ([(at,) for at in range(500)], {"account_id": A}),
+    "drop_replies": ([(at,) for at in range(500)], {"account_id": A}),
+    "ref_boundary": ([], {"carrier_id": C, "smsc_id": "5", "at": 0, "skip": 3999}),
+    "old_refs": (
+        [],
+        {"carrier_id": C, "smsc_id": "5", "at": 0, "last_id": "6", "last_at": 0, "before": NOW},
+    ),
+    "drop_refs": (
+        [],
+        {"carrier_id": C, "smsc_id": "5", "at": 0, "last_id": "6", "last_at": 0, "before": NOW},
+    ),
+    "drop_old_keys": ([], {"before": NOW, "limit": 1000}),
+    "drop_old_quarantine": ([], {"before": NOW, "limit": 1000}),
+    "drop_old_optouts": ([], {"before": NOW, "limit": 1000}),
     "any_uncertain": ([], {"carrier_id": C}),
     "uncertain_to": ([(FIRST + at,) for at in range(500)], {"carrier_id": C}),
     "settle_uncertain": ([(*key, 1) for key in KEYS], {"now": NOW}),
@@ -130,10 +162,10 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "contacts_of": ([("61411", FIRST + at) for at in range(500)], {}),
     "note_contacts": ([("61411", FIRST + at, A, LARGE) for at in range(500)], {"now": NOW}),
     "inbound_senders": ([(A, LARGE + at) for at in range(500)], {}),
-    "drop_old_contacts": ([], {"before": NOW}),
+    "drop_old_contacts": ([], {"before": NOW, "limit": 1000}),
     "find_seen": ([(at * 7919,) for at in range(500)], {"carrier_id": C}),
     "drop_seen": ([(at * 7919, 1, 1) for at in range(500)], {"carrier_id": C}),
-    "drop_old_seen": ([], {"before": NOW}),
+    "drop_old_seen": ([], {"before": NOW, "limit": 1000}),
     "parts_of": ([(str(FIRST + at), "61411", 7, 3) for at in range(200)], {"carrier_id": C}),
     "drop_parts": ([(str(FIRST + at), "61411", 7, 3) for at in range(200)], {"carrier_id": C}),
     "overdue_parts": ([], {"before": NOW}),
@@ -144,7 +176,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "due_answers": ([], {}),
     "any_answer_due": ([], {}),
     "answers_made": ([(A, FIRST + at, 1, 1, None, None) for at in range(100)], {}),
-    "drop_old_answers": ([], {"before": NOW - 10**9}),
+    "drop_old_answers": ([], {"before": NOW - 10**9, "limit": 1000}),
     "add_optouts": ([(A, FIRST + at, "Client", "x", "") for at in range(500)], {"now": NOW}),
     "keep_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {"now": NOW, "reason": "Client"}),
     "drop_optouts": ([(A, FIRST + at, "x", "") for at in range(500)], {}),
@@ -163,11 +195,21 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "add_campaign_lists": ([(A, LIST, LARGE + at) for at in range(500)], {}),
 }
 
+TECHNICAL = (
+    "idempotency",
+    "quarantine",
+    "optout_past",
+    "campaign_past",
+    "attempt",
+    "webhook_delivery",
+    "campaign_course",
+    "reply_answer",
+)
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
-WALKED = ("message", "segment_ref", "batch", "optout", "list_number", "campaign_list", *RECEIVING)
+WALKED = ("message", "segment_ref", "batch", "optout", "list_number", "campaign_list", *RECEIVING, *TECHNICAL)
 BIG = (*WALKED, "orphan_receipt", "campaign")
 SMALL_INDEX = re.compile(
-    r"(batch_(ready|delayed|out)|reply_new|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
+    r"(batch_(ready|delayed|out)|reply_new|campaign_past_unswept|quarantine_receipt|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
 """Partial indexes: they hold only what is to be done, so walking them is what they are for."""
 

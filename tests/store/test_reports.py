@@ -30,6 +30,11 @@ def test_pages_walk_the_key(database_url: str) -> None:
         async def fill(tx: Tx) -> None:
             await ensure_partition(tx)
             for owner, campaign in ((account.id, 1), (account.id, 2), (account.id + 1, 1)):
+                await tx.many(
+                    "add_campaigns",
+                    [(owner, campaign, 6, "x", "x", 0, 1, 0, None, None, None, 0, 1, 1, 1, 0, 0, 0)],
+                    now=0,
+                )
                 rows = [
                     (owner, campaign, n, 7 if n % 2 else 3, 1, 1, 1, 0, 1, campaign, None, 0, None)
                     for n in numbers

@@ -29,6 +29,7 @@ from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
+from cooee.service.keeping import Keep
 from cooee.service.operators import Operators
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
@@ -166,6 +167,7 @@ class Node:
                 announce=self._announce,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
+                keep=Keep(settings.keep_messages_days, settings.keep_replies_days),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "optout": ("cooee.cli.optout", "Opt numbers out, and see who did so and why."),
     "keyword": ("cooee.cli.keyword", "Edit STOP, START and their kin, and the answers to them."),
     "pause": ("cooee.cli.campaign", "Pause everything that is scheduled or running."),
+    "retention": ("cooee.cli.retention", "Remove what is older than it is kept."),
     "handset": ("cooee.cli.handset", "Play the phones behind the simulated SMSC."),
     "smsc": ("cooee.cli.smsc", "Run a simulated SMSC with handsets."),
 }

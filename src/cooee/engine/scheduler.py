@@ -296,16 +296,12 @@ class Scheduler:
 
     async def _merge(self) -> None:
         if self._memory is not None:
-            await refs.merge(self._database, self._memory)
+            # Where little is sent, ids would stay in memory and in blobs for longer than they are kept at all.
+            await refs.merge(self._database, self._memory, before=self._clock.now_ms() - DAY)
 
     async def _leftovers(self) -> None:
         now = self._clock.now_ms()
         await acceptance.drop_leftovers(self._database, now - STALE_ACCEPTING_MS)
-
-        async def drop(tx: Tx) -> int:
-            return await tx.run("drop_old_keys", before=now - DAY)
-
-        await self._database.write(drop, Lane.BULK)
 
     async def _half_lists(self) -> None:
         """Lists whose node died while it filled them, a few pieces at a time: others wait for their duties."""

@@ -14,6 +14,7 @@ import structlog
 
 from cooee.engine.fleet import Defaults, Fleet, MakeCarrier
 from cooee.engine.membership import BEAT_S, Membership
+from cooee.engine.retention import Keeper
 from cooee.engine.scheduler import Scheduler
 from cooee.engine.webhooks import Webhooks
 from cooee.engine.worker import Worker
@@ -23,6 +24,7 @@ from cooee.model.errors import CooeeError
 from cooee.model.live import EngineLive
 from cooee.model.metrics import UNCERTAIN
 from cooee.service.inbound import Inbound
+from cooee.service.keeping import Keep
 from cooee.service.receiver import Receiver
 from cooee.service.resolver import Resolve
 from cooee.service.routing import Routes
@@ -51,7 +53,7 @@ class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
 
     `parts_wait_s`: how long a long reply waits for all of its parts. `announce` tells the engines of other nodes
-    that something was dealt.
+    that something was dealt. `keep`: what is kept for how long.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Engine:
         announce: Callable[[bool], None] | None = None,
         parts_wait_s: float = 600.0,
         webhooks: WebhookSettings = WebhookSettings(),
+        keep: Keep | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -99,6 +102,7 @@ class Engine:
         )
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
+        self._keeper = Keeper(database, clock, keep or Keep())
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None
@@ -149,7 +153,8 @@ class Engine:
             self._fleet.know(row)
         await self._membership.beat()
         UNCERTAIN.labels("all", "engine gone").inc(await self._membership.take_over(self._fleet.policy))
-        for work in (self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run()):
+        works = (self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run(), self._keeper.run())
+        for work in works:
             task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(self._ended)
             self._tasks.append(task)

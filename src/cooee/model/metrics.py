@@ -32,6 +32,7 @@ COMMIT_SECONDS = Histogram(
     "Time from the first statement of a transaction to its commit",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2),
 )
+REMOVED = Counter("cooee_removed_total", "Old rows removed", ["table"])
 COMMIT_JOBS = Counter("cooee_commit_jobs_total", "Operations committed")
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "QUARANTINED",
     "RECEIPTS",
     "REGISTRY",
+    "REMOVED",
     "REPLIES",
     "REQUESTS",
     "RESENT",

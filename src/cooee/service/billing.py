@@ -27,7 +27,7 @@ class Sums:
 
     `charges` are negative, `refunds` and `top_ups` positive; `adjustments` are everything else: opening credits
     and corrections by the operator. `campaigns` counts those that were charged first in this month, `messages` and
-    `segments` what they have by now; a campaign whose row is gone counts in none of them.
+    `segments` what they have by now; those that retention has removed count as they were.
     """
 
     opening: int = 0

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from cooee.model.clock import DAY, SECOND, Clock
+from cooee.model.clock import SECOND, Clock
 from cooee.model.errors import CommitUnknown, CooeeError, StoreUnavailable
 from cooee.model.metrics import REPLIES, UNROUTED
 from cooee.service.answers import Answers
@@ -38,8 +38,6 @@ SETTLED_S = 1.0
 """What an SMSC says this long after an acknowledgement was written shows that it is there, and has it."""
 TEND_S = 1.0
 FORGET = 1000
-KEPT_MS = 366 * DAY
-"""How long it is remembered who wrote to whom: as far back as replies can be asked for."""
 
 Done = Callable[[bool], None]
 Duty = tuple[str, float, Callable[[], Awaitable[None]]]
@@ -94,7 +92,6 @@ class Inbound:
             ("answers", 1.0, self._answers.send),
             ("reply_parts", 1.0, self._give_up_parts),
             ("unrouted", 10.0, self._count_unrouted),
-            ("tidy_replies", 60.0, self._tidy),
         )
 
     def intake(self, carrier_id: int, name: str) -> ReplyIntake:
@@ -144,17 +141,6 @@ class Inbound:
     async def _count_unrouted(self) -> None:
         row = await self.database.read(lambda tx: tx.one("count_unrouted"))
         UNROUTED.set(row[0] if row is not None else 0)
-
-    async def _tidy(self) -> None:
-        now = self.clock.now_ms()
-
-        async def drop(tx: Tx) -> int:
-            await tx.run("drop_old_seen", before=now - seen.WINDOW_MS)
-            await tx.run("drop_old_answers", before=now - 7 * DAY)
-            return await tx.run("drop_old_contacts", before=now - KEPT_MS)
-
-        while await self.database.write(drop, Lane.BULK) >= 1000:
-            pass
 
 
 @dataclass(slots=True)

@@ -267,6 +267,8 @@ async def recount(database: Database, account_id: int, campaign_id: int) -> None
     counted = await database.read(lambda tx: tx.all("count_states", account_id=account_id, id=campaign_id))
 
     async def keep(tx: Tx) -> None:
+        if await tx.one("campaign_state", account_id=account_id, id=campaign_id) is None:
+            return  # it was removed meanwhile
         await tx.run("drop_counts", account_id=account_id, id=campaign_id)
         await tx.many("put_counts", [tuple(row) for row in counted], account_id=account_id, id=campaign_id)
 

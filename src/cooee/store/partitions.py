@@ -1,10 +1,15 @@
 """Partitions of the two tables that grow without end, on PostgreSQL; on SQLite there is nothing to do.
 
 `message` is cut by campaign id and `segment_ref` by day, so that retention drops whole partitions. They are made
-ahead of time; a default partition catches what nobody prepared for.
+ahead of time; a default partition catches what nobody prepared for. One is dropped only where the table can be had
+at once (migration 0011), so that traffic never stands behind somebody who waits for it.
 """
 
 from __future__ import annotations
+
+import enum
+import re
+from datetime import UTC, datetime
 
 import structlog
 
@@ -53,3 +58,62 @@ async def ensure(database: Database, now: int) -> int:
             # Rows that came first lie in the default partition: they stay there, and so do their like.
             log.warning("partition_not_made", partition=name, reason=str(error))
     return made
+
+
+class Dropped(enum.IntEnum):
+    """What came of an attempt to drop a partition."""
+
+    IN_USE = -1
+    """There are campaigns in it."""
+    BUSY = 0
+    """The table could not be had at once: try again."""
+    DONE = 1
+
+
+async def closed(tx: Tx) -> list[int]:
+    """Numbers of the partitions of `message` that get no new campaigns, the oldest first; none on SQLite.
+
+    A node that has long held a block of ids may still use some of them: the partition is then asked for again.
+    """
+    newest: Row | None = await tx.one("newest_campaign_id")
+    first = (int(newest[0]) if newest is not None else 0) // CAMPAIGNS
+    numbers = [_number(row[0]) for row in await tx.all("partitions")]
+    return sorted(number for number in numbers if number is not None and number < first)
+
+
+def _number(name: str) -> int | None:
+    found = re.fullmatch(r"message_([0-9]+)", name)
+    return int(found[1]) if found else None
+
+
+def span(number: int) -> tuple[int, int]:
+    """The ids of a partition of `message`: the first one, and the first one outside."""
+    return number * CAMPAIGNS, (number + 1) * CAMPAIGNS
+
+
+async def old_days(tx: Tx, before: int) -> list[str]:
+    """Names of the partitions of `segment_ref` whose day was over by `before` (UTC ms); none on SQLite."""
+    found = []
+    for (name,) in await tx.all("partitions"):
+        match = re.fullmatch(r"segment_ref_([0-9]{8})", name)
+        if match is not None:
+            day = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC)
+            if round(day.timestamp() * 1000) + DAY <= before:
+                found.append(name)
+    return sorted(found)
+
+
+async def drop_messages(tx: Tx, number: int) -> Dropped:
+    """Drops a partition of `message`, unless there are campaigns in it."""
+    low, high = span(number)
+    return await _drop(tx, "message", f"message_{number}", low, high)
+
+
+async def drop_day(tx: Tx, name: str) -> Dropped:
+    """Drops a partition of `segment_ref`."""
+    return await _drop(tx, "segment_ref", name, 0, 0)
+
+
+async def _drop(tx: Tx, parent: str, child: str, low: int, high: int) -> Dropped:
+    row = await tx.one("drop_partition", parent=parent, child=child, low=low, high=high)
+    return Dropped.DONE if row is None else Dropped(row[0])

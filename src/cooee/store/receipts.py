@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from cooee.model.smscid import id_candidates
 from cooee.store.database import Database, Lane, Row, Tx
-from cooee.store.refs import KEPT_MS, Ref, add_refs, find_refs
+from cooee.store.refs import Ref, add_refs, find_refs
 
 OPEN, DELIVERED, FAILED = 0, 1, 2
 """What a receipt says: not final yet, delivered, failed."""
@@ -255,10 +255,9 @@ async def look_again(database: Database, now: int) -> bool:
 
 
 async def sweep_orphans(tx: Tx, after: int, now: int) -> int | None:
-    """Tries a page of orphans again, and forgets those past their time; where to go on, or None at the end."""
+    """Tries a page of orphans again; where to go on, or None at the end. Those past their time go by retention."""
     rows = await tx.all("orphan_page", after=after)
     if not rows:
-        await tx.run("drop_old_orphans", before=now - KEPT_MS)
         return None
     by_carrier: dict[int, list[Row]] = {}
     for row in rows:

@@ -39,6 +39,8 @@ class RefMemory:
         self.young: dict[int, dict[str, Ref | list[Ref]]] = {}
         self.old: dict[int, dict[str, Ref | list[Ref]]] = {}
         self.size = 0
+        self.oldest: int | None = None
+        """Time (UTC ms) of the oldest id of the young generation."""
         self.last_blob = 0
         self.merging = 0
         """The last blob that the old generation covers; its merge goes on until it is done."""
@@ -52,6 +54,8 @@ class RefMemory:
                 before = known[ref[0]]
                 known[ref[0]] = [*before, ref] if isinstance(before, list) else [before, ref]
         self.size += len(refs)
+        if refs and (self.oldest is None or refs[0][1] < self.oldest):
+            self.oldest = refs[0][1]
         self.last_blob = max(self.last_blob, blob)
 
     def remove(self, carrier_id: int, refs: Sequence[Ref]) -> None:
@@ -76,7 +80,7 @@ class RefMemory:
 
     def rotate(self) -> None:
         """Starts a new generation."""
-        self.old, self.young, self.size = self.young, {}, 0
+        self.old, self.young, self.size, self.oldest = self.young, {}, 0, None
         self.merging = self.last_blob
 
     def sorted_old(self, carrier_id: int) -> Iterator[Ref]:
@@ -153,13 +157,14 @@ async def load_memory(database: Database, memory: RefMemory) -> int:
             after = int(blob)
 
 
-async def merge(database: Database, memory: RefMemory, *, at: int = MERGE_AT) -> int:
-    """Merges the memory into the table once it holds `at` ids; how many it merged.
+async def merge(database: Database, memory: RefMemory, *, at: int = MERGE_AT, before: int = 0) -> int:
+    """Merges the memory into the table once it holds `at` ids, or one from before `before`; how many it merged.
 
     Cut in key order and repeatable; the blobs go with the last piece, so a crash or a fault in between
     only repeats work.
     """
-    if memory.size < at and not memory.old:
+    aged = memory.oldest is not None and memory.oldest < before
+    if memory.size < at and not memory.old and not aged:
         return 0
 
     async def rotate(tx: Tx) -> None:

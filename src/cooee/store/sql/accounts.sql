@@ -157,10 +157,15 @@ SELECT credits, ledger_no FROM account WHERE id = :id;
 -- One stretch of an account's ledger, summed up: before, in and after a span of time, by kind. Times need not rise
 -- with the numbers (nodes have clocks of their own), so that a span is not found by a search. A campaign is counted
 -- by the line that charged it first; its row is looked up for those lines alone: the others have no key to look for.
+-- One that was removed since has left what is counted in campaign_past.
 SELECT CASE WHEN l.at < :starts THEN 0 WHEN l.at < :ends THEN 1 ELSE 2 END, l.kind, SUM(l.amount), COUNT(*),
-    COUNT(c.id), COALESCE(SUM(c.messages), 0), COALESCE(SUM(c.messages * c.segments), 0)
+    COUNT(COALESCE(c.id, p.id)), COALESCE(SUM(COALESCE(c.messages, p.messages)), 0),
+    COALESCE(SUM(COALESCE(c.messages * c.segments, p.messages * p.segments)), 0)
 FROM ledger l LEFT JOIN campaign c ON c.account_id = l.account_id AND c.id = CASE
     WHEN l.at >= :starts AND l.at < :ends AND l.kind = 'charge' AND l.reason = 'campaign' THEN l.campaign_id END
+LEFT JOIN campaign_past p ON p.account_id = l.account_id AND p.id = CASE
+    WHEN c.id IS NULL AND l.at >= :starts AND l.at < :ends AND l.kind = 'charge' AND l.reason = 'campaign'
+    THEN l.campaign_id END
 WHERE l.account_id = :account_id AND l.no > :after AND l.no <= :upto
 GROUP BY 1, 2;
 

@@ -37,9 +37,6 @@ SELECT digest, answer, at FROM idempotency WHERE account_id = :account_id AND ke
 -- name: drop_key
 DELETE FROM idempotency WHERE account_id = :account_id AND key = :key;
 
--- name: drop_old_keys
-DELETE FROM idempotency WHERE at < :before;
-
 -- name: publish_campaign
 -- The last step of a large campaign: from here on the API and the engine see it.
 UPDATE campaign SET state = :state, credits = :credits, wake_at = :wake_at

@@ -30,9 +30,10 @@ ORDER BY n.number, n.carrier_id, a.name;
 
 -- name: contacts_of rows(number text, handset bigint)
 -- Who wrote to these handsets from these numbers, with the reference of the newest campaign each.
-SELECT l.number, l.handset, l.account_id, l.campaign_id, l.at, c.reference FROM {rows} AS r
+SELECT l.number, l.handset, l.account_id, l.campaign_id, l.at, COALESCE(c.reference, p.reference) FROM {rows} AS r
 CROSS JOIN last_contact l
 LEFT JOIN campaign c ON c.account_id = l.account_id AND c.id = l.campaign_id
+LEFT JOIN campaign_past p ON p.account_id = l.account_id AND p.id = l.campaign_id
 WHERE l.number = r.number AND l.handset = r.handset;
 
 -- name: note_contacts rows(number text, handset bigint, account_id bigint, campaign_id bigint)
@@ -47,11 +48,6 @@ WHERE excluded.at >= last_contact.at;
 SELECT c.account_id, c.id, c.originator FROM {rows} AS r CROSS JOIN campaign c
 WHERE c.account_id = r.account_id AND c.id = r.id
   AND EXISTS (SELECT 1 FROM inbound_number n WHERE n.number = c.originator);
-
--- name: drop_old_contacts
--- In pieces, so that the writer is never held for long.
-DELETE FROM last_contact WHERE (number, handset, account_id) IN (
-    SELECT number, handset, account_id FROM last_contact WHERE at < :before ORDER BY at LIMIT 1000);
 
 -- name: find_keywords rows(word text)
 SELECT k.word, k.kind FROM {rows} AS r CROSS JOIN keyword k WHERE k.word = r.word;
@@ -102,9 +98,6 @@ SELECT 1 FROM auto_answer WHERE state = 0 LIMIT 1;
 -- name: answers_made rows(account_id bigint, handset bigint, day bigint, state bigint, campaign_id bigint, skipped text)
 UPDATE auto_answer AS w SET state = r.state, campaign_id = r.campaign_id, skipped = r.skipped FROM {rows} AS r
 WHERE w.account_id = r.account_id AND w.handset = r.handset AND w.day = r.day;
-
--- name: drop_old_answers
-DELETE FROM auto_answer WHERE at < :before AND state <> 0;
 
 -- name: leave_unwashed rows(account_id bigint, id bigint)
 -- An answer to STOP must reach who has just opted out. Written in the transaction that accepts the campaign.

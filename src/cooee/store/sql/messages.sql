@@ -156,9 +156,6 @@ WHERE id > :after ORDER BY id LIMIT 500 FOR UPDATE SKIP LOCKED;
 -- name: drop_orphans rows(id bigint)
 DELETE FROM orphan_receipt WHERE id IN (SELECT r.id FROM {rows} AS r);
 
--- name: drop_old_orphans
-DELETE FROM orphan_receipt WHERE at < :before;
-
 -- name: count_orphans
 SELECT COUNT(*) FROM orphan_receipt;
 

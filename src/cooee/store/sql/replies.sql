@@ -20,9 +20,6 @@ SELECT CAST(:carrier_id AS BIGINT), r.digest, r.connection, r.no, r.at FROM {row
 DELETE FROM inbound_seen WHERE (carrier_id, digest, connection, no) IN (
     SELECT CAST(:carrier_id AS BIGINT), r.digest, r.connection, r.no FROM {rows} AS r);
 
--- name: drop_old_seen
-DELETE FROM inbound_seen WHERE at < :before;
-
 -- name: parts_of rows(originator text, recipient text, concat bigint, total bigint)
 -- What has come of these long messages so far.
 SELECT p.originator, p.recipient, p.concat, p.total, p.no, p.ton, p.coding, p.received_at, p.body FROM {rows} AS r

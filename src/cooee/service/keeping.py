@@ -1,0 +1,87 @@
+"""What is kept for how long, and why; service/retention.py removes what is older."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cooee.model.clock import DAY
+from cooee.store import acceptance, refs, seen
+
+SHORTEST_MS = 8 * DAY
+"""Receipts find their message for 7 days (store/refs.py): neither ids nor messages may go before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Rows that serve Cooee itself: their table, how long they are kept, why, and the queries that remove and
+    count them ("" where there is more to do)."""
+
+    table: str
+    keep_ms: int
+    why: str
+    drop: str = ""
+    count: str = ""
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "idempotency",
+        acceptance.KEY_KEPT_MS,
+        "a request may be repeated for a day",
+        "drop_old_keys",
+        "count_old_keys",
+    ),
+    Rule(
+        "inbound_seen",
+        seen.WINDOW_MS,
+        "what an SMSC sends again, it sends within the hour",
+        "drop_old_seen",
+        "count_old_seen",
+    ),
+    Rule(
+        "auto_answer",
+        7 * DAY,
+        "a handset is answered once a day; days begin at other times in other zones",
+        "drop_old_answers",
+        "count_old_answers",
+    ),
+    Rule(
+        "orphan_receipt",
+        refs.KEPT_MS,
+        "no receipt is matched to a message after 7 days",
+        "drop_old_orphans",
+        "count_old_orphans",
+    ),
+    Rule(
+        "last_contact",
+        366 * DAY,
+        "a reply finds its campaign as far back as replies can be asked for",
+        "drop_old_contacts",
+        "count_old_contacts",
+    ),
+    Rule(
+        "quarantine",
+        90 * DAY,
+        "receipts that could not be read: time to look into why",
+        "drop_old_quarantine",
+        "count_old_quarantine",
+    ),
+    Rule(
+        "optout_past",
+        1830 * DAY,
+        "who opted out and came back, as long as it may have to be proved",
+        "drop_old_optouts",
+        "count_old_optouts",
+    ),
+)
+"""Which, when and why. They are few at any time, and looked for once a minute."""
+REFS = Rule("segment_ref", SHORTEST_MS, "no receipt is matched to a message after 7 days")
+"""The same for the largest of these tables, which is walked through, or on PostgreSQL dropped by days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Days that messages and replies are kept; 0: for ever."""
+
+    messages_days: int = 400
+    replies_days: int = 400
