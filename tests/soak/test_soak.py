@@ -24,7 +24,7 @@ from tests.docs.support_docs import ROOT
 SEED = 20
 SHORT = {
     "sqlite": Order("sqlite", SEED, seconds=13.0, pace=1.0),
-    "postgres": Order("postgres", SEED, seconds=17.0, pace=1.0, roles=("api", "engine", "engine")),
+    "postgres": Order("postgres", SEED, seconds=12.0, pace=0.72, roles=("api", "engine", "engine")),
 }
 
 
