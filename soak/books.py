@@ -78,13 +78,16 @@ class Replies:
 
     def check(self, world: World, storm: Storm, report: Report) -> None:
         """None lost, none stored twice; told twice only where an engine died, or a call was slow."""
-        stored = Counter(row[0] for row in world.stack.rows("SELECT body FROM reply"))
-        sure = {text: number for some in self.handsets for number, text in some.sure}
-        known = sure | {text: number for some in self.handsets for number, text in some.perhaps}
-        report.fault("replies lost", sure.keys() - stored.keys())
+        rows = world.stack.rows("SELECT r.body, a.name FROM reply r JOIN account a ON a.id = r.account_id")
+        stored = Counter(row[0] for row in rows)
+        sure = {text for some in self.handsets for _, text in some.sure}
+        perhaps = {text for some in self.handsets for _, text in some.perhaps}
+        report.fault("replies lost", sure - stored.keys())
         report.fault("replies stored twice", [text for text, count in stored.items() if count > 1])
-        report.fault("replies that nobody wrote", stored.keys() - known.keys())
-        mine = {text for text in stored if known.get(text) == INBOUND["acme"]}
+        # Of a long message whose SMSC was killed, what had come is passed on after a while.
+        strange = [text for text in stored.keys() - sure if not any(_lacks(one, text) for one in perhaps)]
+        report.fault("replies that nobody wrote", strange)
+        mine = {text for text, account in rows if account == next(iter(INBOUND))}
         told = self.webhook.acknowledged
         report.fault("replies that the webhook was not told of", mine - told.keys())
         report.fault("replies of others that the webhook was told of", told.keys() - mine)
@@ -95,6 +98,12 @@ class Replies:
             report.fault("replies that the webhook was told of again", [(again, events)])
         report.counts["replies"], report.counts["told"] = stored.total(), told.total()
         report.counts["told_again"] = again
+
+
+def _lacks(whole: str, text: str) -> bool:
+    """Whether `text` is `whole`, or that with some of it missing."""
+    letters = iter(whole)
+    return all(letter in letters for letter in text)
 
 
 def reconcile(world: World, promises: Promises, storm: Storm, replies: Replies, *, harmless: bool) -> Outcome:

@@ -83,6 +83,13 @@ def test_of_equal_names_the_last_counts() -> None:
     assert read(b'{"Message": "a", "MESSAGE": "b", "message": "c"}') == {"message": "c"}
 
 
+def test_whole_numbers_of_any_length_are_json() -> None:
+    body = b'{"a": ' + b"9" * 5000 + b', "b": ' + b"9" * 4000 + b"}"
+    fields = read(body)
+    assert type(fields["a"]) is float
+    assert fields["b"] == 10**4000 - 1
+
+
 def test_utf8_is_checked_where_nobody_looks() -> None:
     for size in (10, 3_000_000):
         with pytest.raises(ApiError):

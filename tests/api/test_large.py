@@ -6,6 +6,7 @@ import gc
 import json
 import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,6 +126,24 @@ def test_stalled_bodies_make_room(client: Client, server: Server, monkeypatch: p
     finally:
         for line in lines:
             line.close()
+
+
+def test_slow_bodies_of_one_account_keep_no_other_waiting(client: Client, server: Server) -> None:
+    head = f"POST /api/campaign HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(client.name)}\r\n".encode()
+    other = server.account(credits=10**6)
+    lines = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(3)]
+    try:
+        for line in lines:
+            line.sendall(head + b"Content-Length: 1000000\r\n\r\n" + b" " * (LARGE + 100_000))
+        assert client.create().code == 0
+        began = time.monotonic()
+        assert other.post("/api/campaign", body_of(NUMBERS)).code == 0
+        # Stalled ones would make room only later.
+        assert time.monotonic() - began < body_module.STALLED_S / 2
+    finally:
+        for line in lines:
+            line.close()
+    assert client.post("/api/campaign", body_of(NUMBERS)).code == 0
 
 
 def test_the_body_is_gone_before_numbers_are_stored(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -48,6 +49,31 @@ def test_exit_codes_and_streams(tmp_path: Path) -> None:
     )
     assert wrong.returncode == 1
     assert wrong.stderr == "Error: unknown setting 'COOEE_HOTS' in the environment: did you mean COOEE_HOST?\n"
+
+
+def test_a_password_that_is_typed_is_not_shown(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [*COOEE, "account", "add", "acme", "--password-stdin"],
+            stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            env=environ(COOEE_DATABASE=f"sqlite:///{tmp_path / 'c.db'}"),
+        )  # fmt: skip
+        assert process.stderr is not None
+        assert process.stderr.read(8) == b"Password"
+        time.sleep(0.2)
+        os.write(ours, PASSWORD.encode() + b"\n")
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (0, b"account acme added, UserId 1001\n")
+        os.set_blocking(ours, False)
+        try:
+            echoed = os.read(ours, 1000)
+        except BlockingIOError:
+            echoed = b""
+        assert PASSWORD.encode() not in echoed
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_the_overview_loads_no_driver() -> None:

@@ -159,14 +159,22 @@ async def demo(settings: Settings) -> None:
         simulate=True,
     )
     node = Node(quiet, msgspec.structs.replace(SIMULATION, control_port=control_port()))
+    faults: list[BaseException] = []
+
+    def ended(task: asyncio.Task[None]) -> None:
+        # What fails because the demo is being stopped is no fault.
+        if not task.cancelled() and task.exception() is not None and not node.stopping:
+            faults.append(task.exception() or RuntimeError("the demo ended"))
+            node.ask_to_stop()
+
     try:
         await node.start()
         watching = asyncio.create_task(_show(node, quiet))
-        watching.add_done_callback(lambda task: node.ask_to_stop() if task.exception() else None)
+        watching.add_done_callback(ended)
         await node.run()
-        if watching.done():
-            watching.result()
         watching.cancel()
+        if faults:
+            raise faults[0]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -189,8 +197,9 @@ async def _show(node: Node, settings: Settings) -> None:
     client = Client(settings.host, node.port, password)
     say(f"\nCooee serves on {base}, with a simulated carrier: nothing reaches a real phone.")
     if settings.console:
-        say(f"\n  Console   {base}/  account {ACCOUNT}, password {password}")
-        say(f"            {base}/operator  operator {OPERATOR}, password {password}\n")
+        say(f"\n  Open      {base}/operator/handsets  operator {OPERATOR}, password {password}")
+        say("            and see the messages arrive on phones, which answer.")
+        say(f"  Console   {base}/  account {ACCOUNT}, password {password}\n")
     say(f"Account {ACCOUNT}, password {password}, {CREDITS:,} credits.\n")
     created = await client.post(
         "campaign",

@@ -315,6 +315,11 @@ class Node:
         if self._engine is not None:
             await self._engine.stop(self.settings.stop_deadline_s)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop, or ends by a fault."""
+        return self._stopped.is_set()
+
     def ask_to_stop(self) -> None:
         """As SIGTERM does."""
         self._stopped.set()

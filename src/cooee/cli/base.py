@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import getpass
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -127,11 +128,15 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def read_password() -> str:
-    """The first line of standard input; a usage error where there is none."""
-    if sys.stdin.isatty():
-        click.echo("Password (it is shown as you type; better pipe it in): ", nl=False, err=True)
+    """The first line of standard input; a usage error where there is none. From a person at a terminal it is asked
+    for, and not shown."""
     try:
-        password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        if sys.stdin.isatty():
+            password = getpass.getpass("Password (it is not shown): ", sys.stderr)
+        else:
+            password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except EOFError:
+        password = ""
     except UnicodeDecodeError:
         raise click.UsageError("the password on standard input is not valid UTF-8 text") from None
     if not password:

@@ -56,7 +56,8 @@ def cli_page() -> str:
         "Every command exits 0 when it did what was asked, 1 when that failed (one line on standard error says "
         "why), and 2 when it was called wrongly. With `--json` data is printed for programs: times in UTC, "
         "destinations as text. Times in tables are in the account's zone, which is named beside them. Passwords "
-        "are read from standard input only, so that they never show in a list of processes.",
+        "are read from standard input only, so that they never show in a list of processes; at a terminal they "
+        "are asked for, so that they do not stay in the history of the shell either.",
         "```\n" + help_of("cooee", main) + "\n```",
     ]
     for path, command in commands():

@@ -2,7 +2,7 @@
 
 `message` is cut by campaign id and `segment_ref` by day, so that retention drops whole partitions. They are made
 ahead of time; a default partition catches what nobody prepared for. One is dropped only where the table can be had
-at once (migration 0011), so that traffic never stands behind somebody who waits for it.
+at once (migration 0009), so that traffic never stands behind somebody who waits for it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ then what the resource itself asks for.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from cooee.service.recipients import LARGE, Recipients
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
 from cooee.web import account, audience, campaign, delivery, health, optouts, replies
-from cooee.web.body import LARGE_AT_ONCE, Buffer, Disconnected, Receive, Room, drain, read_body, split_fields
+from cooee.web.body import Buffer, Disconnected, Places, Receive, Room, drain, read_body, split_fields
 from cooee.web.cors import Cors
 from cooee.web.documents import Documents
 from cooee.web.request import Answer, CampaignActions, Fields, Handler, Request, Services
@@ -146,7 +145,7 @@ class Api:
         self._cors = Cors(settings.cors_origins)
         self._pages = health.Pages(readiness, metrics=metrics)
         self._documents = Documents(codes or CodeTable(), settings.error_http_status)
-        self._places = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._places = Places()
         self._counters: dict[tuple[str, int], Any] = {}
 
     def close(self) -> None:
@@ -215,7 +214,7 @@ class Api:
         )
         if resource.get is not None and method == "GET":
             return await resource.get(self._services, Request(who, Fields({}), None, "", room.leave))
-        body = await read_body(receive, self._settings.body_limit, headers.get(b"content-length"), room)
+        body = await read_body(receive, self._settings.body_limit, headers.get(b"content-length"), room, who.id)
         split = partial(split_fields, body, may_be_empty=resource.may_be_empty)
         large = len(body) > LARGE
         fields = Fields(await self._recipients.aside(split) if large else split())

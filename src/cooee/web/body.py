@@ -35,26 +35,63 @@ class Disconnected(Exception):
     """The client is gone; there is nobody to answer."""
 
 
+class Places:
+    """The large bodies that are in memory: LARGE_AT_ONCE, and one of each account. So a customer with a slow line
+    keeps no other one waiting, however much it sends at once."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._of: dict[int, tuple[asyncio.Lock, list[None]]] = {}
+
+    async def take(self, account_id: int) -> None:
+        """Waits for a place."""
+        lock, there = self._of.setdefault(account_id, (asyncio.Lock(), []))
+        there.append(None)
+        try:
+            await lock.acquire()
+            try:
+                await self._all.acquire()
+            except BaseException:
+                lock.release()
+                raise
+        except BaseException:
+            self._gone(account_id)
+            raise
+
+    def give_back(self, account_id: int) -> None:
+        """The place that was taken."""
+        self._all.release()
+        self._of[account_id][0].release()
+        self._gone(account_id)
+
+    def _gone(self, account_id: int) -> None:
+        there = self._of[account_id][1]
+        there.pop()
+        if not there:
+            del self._of[account_id]
+
+
 class Room:
     """Holds a place among the large bodies, from the first octet too many until `leave`."""
 
-    def __init__(self, places: asyncio.Semaphore) -> None:
+    def __init__(self, places: Places) -> None:
         self._places = places
-        self._inside = False
+        self._account_id: int | None = None
 
-    async def enter(self) -> None:
-        if not self._inside:
-            await self._places.acquire()
-            self._inside = True
+    async def enter(self, account_id: int) -> None:
+        if self._account_id is None:
+            await self._places.take(account_id)
+            self._account_id = account_id
 
     def leave(self) -> None:
-        if self._inside:
-            self._inside = False
-            self._places.release()
+        if self._account_id is not None:
+            self._places.give_back(self._account_id)
+            self._account_id = None
 
 
-async def read_body(receive: Receive, limit: int, declared: bytes | None, room: Room) -> Buffer:
-    """The whole body. ApiError -906 once it is over `limit` octets, however it is sent; Disconnected."""
+async def read_body(receive: Receive, limit: int, declared: bytes | None, room: Room, account_id: int) -> Buffer:
+    """The whole body of an account's request. ApiError -906 once it is over `limit` octets, however it is sent;
+    Disconnected."""
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise ApiError(TOO_LARGE)
     message = await receive()
@@ -69,7 +106,7 @@ async def read_body(receive: Receive, limit: int, declared: bytes | None, room: 
     more = True
     while more:
         if len(body) > LARGE:
-            await room.enter()
+            await room.enter(account_id)
             try:
                 async with asyncio.timeout(STALLED_S):
                     message = await receive()

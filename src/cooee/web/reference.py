@@ -32,8 +32,8 @@ keep working. [What is ours](#what-is-ours) lists what the published text leaves
 - The body is UTF-8, at most 64 MiB (setting `body_limit_mb`). Content-Type is not looked at. A byte order mark
   at the start and one comma too many before `}` or `]` are let pass.
 - An empty body counts as `{}` for RetrieveUserSettings and replies. Elsewhere it is -900.
-- Of large bodies (over 256 KiB) two are read at a time; a third one waits. One that brings nothing for 20 s is
-  -900.
+- Of large bodies (over 256 KiB) two are read at a time, one of each account; others wait. One that brings nothing
+  for 20 s is -900.
 - Checks come in this order: path, method, login, size, JSON, Action, and then what the resource asks for. The
   first that fails answers.
 

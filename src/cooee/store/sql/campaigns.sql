@@ -83,7 +83,13 @@ WHERE account_id = :account_id AND id = :id AND state IN (2, 3, 4);
 SELECT 1 FROM batch WHERE account_id = :account_id AND campaign_id = :id AND marked > 0
 ORDER BY no LIMIT 1;
 
--- name: judge_scheduled
+-- name: judge_scheduled [sqlite]
+-- SQLite would rather walk through everything the account ever sent, by the index of its campaigns.
+UPDATE campaign INDEXED BY campaign_unstarted
+SET wake_at = CASE WHEN due_at > CAST(:now AS BIGINT) THEN due_at ELSE CAST(:now AS BIGINT) END
+WHERE account_id = :account_id AND state IN (1, 4) AND started_at IS NULL;
+
+-- name: judge_scheduled [postgres]
 -- The scheduler looks at each at its time, or now, and puts it off where the window is closed.
 UPDATE campaign SET wake_at = CASE WHEN due_at > CAST(:now AS BIGINT) THEN due_at ELSE CAST(:now AS BIGINT) END
 WHERE account_id = :account_id AND state IN (1, 4) AND started_at IS NULL;
@@ -116,11 +122,20 @@ SELECT messages, segments, credits FROM campaign WHERE account_id = :account_id 
 UPDATE batch SET expires_at = expires_at + :stood_still
 WHERE account_id = :account_id AND campaign_id = :id AND expires_at IS NOT NULL AND state IN (1, 2, 3);
 
--- name: age_account_retries
+-- name: age_account_retries [sqlite]
+UPDATE batch SET expires_at = expires_at + :stood_still
+WHERE account_id = :account_id AND expires_at IS NOT NULL AND state IN (1, 2, 3)
+  AND campaign_id IN (
+    SELECT id FROM campaign INDEXED BY campaign_starting WHERE account_id = :account_id AND state = 2
+    UNION ALL SELECT id FROM campaign INDEXED BY campaign_running WHERE account_id = :account_id AND state = 3);
+
+-- name: age_account_retries [postgres]
 -- The same for all running campaigns of an account that was suspended.
 UPDATE batch SET expires_at = expires_at + :stood_still
 WHERE account_id = :account_id AND expires_at IS NOT NULL AND state IN (1, 2, 3)
-  AND campaign_id IN (SELECT id FROM campaign WHERE account_id = :account_id AND state IN (2, 3));
+  AND campaign_id IN (
+    SELECT id FROM campaign WHERE account_id = :account_id AND state = 2
+    UNION ALL SELECT id FROM campaign WHERE account_id = :account_id AND state = 3);
 
 -- name: await_dealing [sqlite]
 
@@ -129,7 +144,10 @@ WHERE account_id = :account_id AND expires_at IS NOT NULL AND state IN (1, 2, 3)
 -- what is held to restart_account_campaigns, which must see that the campaign runs.
 SELECT 1 FROM campaign WHERE account_id = :account_id AND state = 2 ORDER BY id FOR SHARE;
 
--- name: restart_account_campaigns
+-- name: restart_account_campaigns [sqlite]
+UPDATE campaign INDEXED BY campaign_running SET state = 2 WHERE account_id = :account_id AND state = 3;
+
+-- name: restart_account_campaigns [postgres]
 -- Back to "starting": the scheduler deals what is held again.
 UPDATE campaign SET state = 2 WHERE account_id = :account_id AND state = 3;
 

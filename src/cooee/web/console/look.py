@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 THEME_COOKIE = "cooee-theme"
+SHORT_CODE = 8
+"""Digits of a short code at most: it is written as it is."""
 THEMES = ("auto", "light", "dark")
 
 
@@ -96,6 +98,8 @@ def size(octets: int) -> str:
 def groups(value: int) -> tuple[str, ...]:
     """An MSISDN as its country writes it: calling code and groups of digits, without signs."""
     digits = str(value)
+    if len(digits) <= SHORT_CODE:
+        return (digits,)
     try:
         parsed = phonenumbers.parse(f"+{digits}")
     except phonenumbers.NumberParseException:

@@ -59,7 +59,7 @@ async def wall(visit: Visit) -> Response:
         wanted=wanted,
         chosen=str(chosen) if chosen else "",
         unread=bool(wanted and not chosen),
-        seen=0,
+        seen=visit.services.clock.now_ms(),
     )
 
 
