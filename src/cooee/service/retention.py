@@ -61,7 +61,7 @@ dropped, which costs nothing. Where that takes longer, they go row by row."""
 LONG_S, SHORT_S = 0.015, 0.006
 """A transaction that took longer, its wait included, makes the next ones smaller; one that was shorter, larger."""
 SMALLEST = 1 / 16
-REST = 2.0
+REST = 4.0
 """Pause after a transaction, as a multiple of what it took."""
 TRIES = 20
 TRY_S = 0.5

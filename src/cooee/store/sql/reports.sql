@@ -6,13 +6,13 @@
 -- removed nothing is reported any more, however much of it is left.
 SELECT destination, state, changed_at, code FROM message
 WHERE account_id = :account_id AND campaign_id = :campaign_id AND destination > :after
-    AND EXISTS (SELECT 1 FROM campaign c WHERE c.account_id = :account_id AND c.id = :campaign_id)
+    AND NOT EXISTS (SELECT 1 FROM campaign_past c WHERE c.account_id = :account_id AND c.id = :campaign_id)
 ORDER BY destination LIMIT :limit;
 
 -- name: report_one
 SELECT destination, state, changed_at, code FROM message
 WHERE account_id = :account_id AND campaign_id = :campaign_id AND destination = :destination
-    AND EXISTS (SELECT 1 FROM campaign c WHERE c.account_id = :account_id AND c.id = :campaign_id);
+    AND NOT EXISTS (SELECT 1 FROM campaign_past c WHERE c.account_id = :account_id AND c.id = :campaign_id);
 
 -- name: failure_page
 -- Why messages failed, within one page along the primary key. Those that did not fail make a row without a code, so
