@@ -38,6 +38,7 @@ class House:
         )  # fmt: skip
         self.numbers = numbers(31)
         self.node: Node
+        self.clients: list[Client] = []
 
     def __enter__(self) -> House:
         self.stack.__enter__()
@@ -56,7 +57,15 @@ class House:
             "account", "add", name, "--credits=1000000", "--international", "--password-stdin", *flags,
             stdin=PASSWORD + "\n",
         )  # fmt: skip
-        return Client(self, Api([self.node.port], name), name)
+        client = Client(self, Api([self.node.port], name), name)
+        self.clients.append(client)
+        return client
+
+    def kill(self) -> None:
+        """`kill -9` of the node, which is then started again; clients notice that their connections are gone."""
+        self.node.restart_killed()
+        for client in self.clients:
+            client.api.close()
 
     def people(self, count: int) -> list[int]:
         """Numbers that no other test has."""

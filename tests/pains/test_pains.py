@@ -43,7 +43,7 @@ def test_pain_01_nothing_stays_unsent_after_a_restart(house: House) -> None:
     for share in (0.2, 0.5):
         wait_for("part of it is sent", lambda share=share: len(house.submits(people)) > share * 900, 20)  # type: ignore[misc]
         assert client.status(campaign) == "Running"
-        house.node.restart_killed()
+        house.kill()
     paced(house, 0)
     results = client.wait(campaign, 900)
     assert sorted(results) == sorted(people)
@@ -184,14 +184,14 @@ def test_pain_09_a_timeout_or_a_crash_doubles_nothing(house: House) -> None:
     client, people = house.account("pain9"), house.people(400)
     first = client.create(people[:1], key="the-same")
     assert client.create(people[:1], key="the-same") == first
-    house.node.restart_killed()
+    house.kill()
     assert client.create(people[:1], key="the-same") == first
     assert house.stack.cli("account", "show", "pain9", "--json").count('"kind": "charge"') == 1
     house.stack.cli("carrier", "set", "telco", "--set=on_uncertain=hold")
     paced(house, 300)
     campaign = client.send(people[1:])
     wait_for("part of it is sent", lambda: len(house.submits(people)) > 100, 20)
-    house.node.restart_killed()
+    house.kill()
     paced(house, 0)
     wait_for("the rest is sent", lambda: len(house.submits(people)) >= 400 - 100, 20)
 
@@ -223,7 +223,7 @@ def test_pain_10_webhooks_are_neither_lost_nor_doubled(house: House) -> None:
         for n, handset in enumerate(handsets):
             house.reply(handset, number, f"reply {n}")
         wait_for("the webhook refuses", lambda: hook.refused > 0, 15)
-        house.node.restart_killed()
+        house.kill()
         hook.willing = True
         # A refused one comes again after minutes, whatever was killed meanwhile.
         steer(house.clock, 7200.0)
