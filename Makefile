@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint unit bench soak pins clean
+.PHONY: run test lint unit browser bench soak pins clean
 
 run: .venv/.run
 	@$(BIN)/cooee demo
@@ -17,9 +17,23 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two at a time: most tests wait for processes and timers more than for a core. One file stays with one worker.
-unit: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Three at a time: most tests wait for processes and timers more than for a core. One file stays with one worker.
+# Without a browser, and without the right to install one, all but the tests in a browser are run. CI needs it.
+unit: .venv/.dev browser
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$($(FIND_BROWSER) || [ -n "$$CI" ] || echo $(IN_BROWSER))
+
+# The console is tried in a real Chromium. Debian's is installed where that needs no password.
+FIND_BROWSER := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+IN_BROWSER := --ignore=tests/console/test_browser.py --ignore=tests/console/test_operator_browser.py
+APT := apt-get -q -y
+
+browser:
+	@$(FIND_BROWSER) && exit 0; \
+	become=; [ "$$(id -u)" = 0 ] || become="sudo -n"; \
+	if command -v apt-get >/dev/null && $$become true 2>/dev/null; then \
+		$$become $(APT) update && $$become env DEBIAN_FRONTEND=noninteractive $(APT) install --no-install-recommends chromium; \
+	fi; \
+	$(FIND_BROWSER) || echo "No Chromium here, and none can be installed: the tests in a browser are left out (apt-get install chromium)."
 
 bench: .venv/.dev
 	$(BIN)/python -m bench

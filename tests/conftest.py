@@ -9,6 +9,19 @@ import pytest
 
 from tests.support.postgres import PostgresServer
 
+LONG = ("reconcile", "soak", "nodes", "pains", "console", "engine")
+"""Folders of tests that wait for real processes: begun first, so that no worker is alone with them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the folders with long tests in front; within a folder nothing moves."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
