@@ -91,7 +91,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def chromium() -> Iterator[Browser]:
     path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if path is None:
-        pytest.fail("there is no Chromium on this machine: apt-get install chromium (`make test` does it on Debian)")
+        pytest.fail("there is no Chromium on this machine: apt-get install chromium (`make test` tries that)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
