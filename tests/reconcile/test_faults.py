@@ -50,7 +50,7 @@ def test_receipts_as_they_came_outlive_a_kill(database_url: str, tmp_path: Path)
         reconcile("kill -9, receipts", stack, told, Allowed(events=node.kills), [node.port])
         kept: Counter[tuple[int, ...]] = Counter()
         for (packed,) in stack.rows("SELECT body FROM receipt_log"):
-            for account_id, campaign_id, number, part, attempt, _, _, body in receiptlog.unpack(packed):
+            for account_id, campaign_id, number, part, attempt, *_, body in receiptlog.unpack(packed):
                 # The SMSC writes sources as MSISDNs, so no entry says whose it is beside its body.
                 source = number or int(body[3 : body.index(0, 3)])
                 kept[account_id, campaign_id, source, part, attempt] += 1

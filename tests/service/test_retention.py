@@ -337,8 +337,8 @@ def test_receipts_as_they_came_go_after_their_time(database_url: str, keep: Keep
         now = made.clock.now_ms()
         for at in (*range(now - days * DAY - 70, now - days * DAY), now - days * DAY, now):
             await made.sql(
-                "INSERT INTO receipt_log (at, carrier_id, campaign_low, campaign_span, destination_low, "
-                f"destination_span, receipts, body) VALUES ({at}, 1, 1, 0, 1, 0, 1, '')"
+                "INSERT INTO receipt_log (at, at_span, carrier_id, campaign_low, campaign_span, destination_low, "
+                f"destination_span, receipts, packed, body) VALUES ({at}, 0, 1, 1, 0, 1, 0, 1, 1, '')"
             )
         assert counts(await retention.plan()) == {"receipt_log": 70}
         await retention.tidy()

@@ -26,7 +26,7 @@ from cooee.model.message import FLAG_RESENT, FLAG_UNCERTAIN, MessageState
 if TYPE_CHECKING:
     from cooee.model.account import Account
     from cooee.service.campaigns import CampaignView
-    from cooee.service.trails import Place, RawReceipt, Receipts, Trails
+    from cooee.service.trails import RawReceipt, Receipts, Trails
     from cooee.store.inspect import AttemptView, MessageView, WaitingView
 
 _STORIES = {
@@ -122,12 +122,12 @@ def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> No
 
 
 async def _receipts(trails: Trails, key: tuple[int, int, int], found: MessageView) -> Receipts:
-    """All that a search finds in SEARCHES goes; `onward` and `until` are the last one's."""
+    """All that a search finds in SEARCHES goes; `onward` is the last one's."""
     from dataclasses import replace
 
     every: list[RawReceipt] = []
     hidden = 0
-    onward: Place | None = None
+    onward: int | None = None
     for _ in range(SEARCHES):
         page = await trails.receipts(key, found.first_at, found.last.at, onward)
         every += page.found
@@ -246,7 +246,7 @@ def _show_receipts(view: CampaignView, receipts: Receipts | None) -> None:
     if not receipts.found:
         click.echo("No receipt was found.")
     if receipts.onward:
-        until = local_time(receipts.until, view.zone)
+        until = local_time(receipts.onward, view.zone)
         click.echo(f"Looked through receipts up to {until}; others may have come later.")
     if receipts.forgotten:
         click.echo("It is older than receipts are kept as they came (keep_receipts_days): some may be gone.")

@@ -19,6 +19,7 @@ from cooee.model.clock import DAY, Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import REMOVED
 from cooee.service.keeping import REFS, Keep, Rule
+from cooee.service.packing import Packing
 from cooee.store import billing as account_pages
 from cooee.store import partitions
 from cooee.store import retention as rows
@@ -124,12 +125,13 @@ class Retention:
         return self._lines(self._removed)
 
     async def tidy(self) -> None:
-        """Removes old rows of the rules alone."""
+        """Removes old rows of the rules alone, and puts small rows of receipts together."""
         self._removed = Counter()
         try:
             await self._tidy()
         finally:
             self._count()
+        await Packing(self._database, self._clock, self._write).run()
 
     def _count(self) -> None:
         for table, count in self._removed.items():

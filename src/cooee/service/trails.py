@@ -21,17 +21,13 @@ from cooee.store.refs import KEPT_MS
 SKEW_MS = HOUR
 """How far clocks of nodes may be apart, or jump."""
 STRETCH = 20_000
-"""Rows of the log's index that one read goes through (measured: about 3 ms)."""
-STRETCHES = 25
-"""Such reads in one go."""
-ROWS = 100
-"""Rows that are opened in one go, of up to a thousand receipts each (measured: 0.6 ms a row)."""
+"""Rows of the log's index that one read goes through (measured: docs/decisions/0009)."""
 PIECE = 10
+"""Rows that one read opens, of up to a thousand receipts each."""
+LOOKS = 25
+"""Such reads in one go."""
 SHOWN = 100
 """Receipts that one answer holds."""
-
-Place = tuple[int, int]
-"""(at, id) of a row of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +45,12 @@ class RawReceipt:
 @dataclass(frozen=True, slots=True)
 class Receipts:
     """What a search found, by time. `hidden`: how many more it found than SHOWN. `onward`: where the next one goes
-    on, None where all was looked through; `until`: how far this one came, UTC ms. `forgotten`: some may be gone,
-    for they are not kept for so long."""
+    on (UTC ms), None where all was looked through. `forgotten`: some may be gone, for they are not kept for so
+    long."""
 
     found: Sequence[RawReceipt]
     hidden: int
-    until: int
-    onward: Place | None
+    onward: int | None
     forgotten: bool
 
 
@@ -84,27 +79,21 @@ class Trails:
         young = await self._database.write(look_in_memory)
         return sorted({*young, *await self._database.read(look)}, key=lambda ref: (ref[2], ref[1], ref[0]))
 
-    async def receipts(self, key: Key, first_at: int, changed_at: int, onward: Place | None = None) -> Receipts:
-        """Receipts of one message, whose row has `first_at` and `changed_at` (UTC ms); `onward` continues."""
+    async def receipts(self, key: Key, first_at: int, changed_at: int, onward: int | None = None) -> Receipts:
+        """Receipts of a message whose row has `first_at` and `changed_at`, UTC ms; `onward` as it was answered."""
         now = self._clock.now_ms()
         # An answer may be recorded a while after its row changed last, and its receipts come within KEPT_MS of it.
         until = min(now, changed_at + KEPT_MS + DAY) + SKEW_MS
         found: list[Kept] = []
-        opened = 0
         if onward is None:
             # What settled it was joined at this very time: a search that ends early has found that.
-            exact = await self._database.read(
-                lambda tx: receiptlog.within(tx, key, (changed_at, -1), changed_at, ROWS // 2)
-            )
-            found += await self._open(exact, key)
-            opened = len(exact)
-        at = onward or (first_at - SKEW_MS, -1)
-        end: Place | None = at
-        for _ in range(STRETCHES):
-            rows, end = await self._next(key, at, until, ROWS - opened)
-            found += await self._open([row for row in rows if row[1] != changed_at], key)
-            opened += len(rows)
-            if end is None or opened >= ROWS or len(found) >= SHOWN:
+            found, _ = await self._look(key, changed_at - 1, changed_at)
+        at = first_at - SKEW_MS if onward is None else onward
+        end: int | None = at
+        for _ in range(LOOKS):
+            more, end = await self._look(key, at, until)
+            found += [kept for kept in more if kept.joined_at != changed_at]
+            if end is None or len(found) >= SHOWN:
                 break
             at = end
         found.sort(key=lambda kept: (kept.at, kept.part))
@@ -113,29 +102,25 @@ class Trails:
             for kept in found[:SHOWN]
         ]
         forgotten = bool(self._keep_ms) and first_at < now - self._keep_ms
-        return Receipts(shown, len(found) - len(shown), until if end is None else end[0], end, forgotten)
+        return Receipts(shown, len(found) - len(shown), end, forgotten)
 
-    async def _next(self, key: Key, after: Place, until: int, limit: int) -> tuple[Sequence[Row], Place | None]:
-        """The next rows that can concern a message, and where to go on."""
+    async def _look(self, key: Key, after: int, until: int) -> tuple[list[Kept], int | None]:
+        """What found the message behind `after` and up to a time, and that time; None: up to `until`, the end."""
+        limit = PIECE
+        while True:
 
-        async def look(tx: Tx) -> tuple[Sequence[Row], int | None]:
-            end = await receiptlog.boundary(tx, after[0], until, STRETCH)
-            return await receiptlog.within(tx, key, after, until if end is None else end, limit), end
+            async def read(tx: Tx, limit: int = limit) -> tuple[Sequence[Row], int | None]:
+                end = await receiptlog.boundary(tx, after, until, STRETCH)
+                return await receiptlog.within(tx, key, after, until if end is None else end, limit), end
 
-        rows, end = await self._database.read(look)
-        if len(rows) >= limit:
-            return rows, (rows[-1][1], rows[-1][0])
-        # Behind the last id of that time: the rows of the time itself were looked at.
-        return rows, None if end is None else (end, 2**62)
-
-    async def _open(self, rows: Sequence[Row], key: Key) -> list[Kept]:
-        """The message's receipts in these rows, read and decompressed some at a time."""
-        found: list[Kept] = []
-        for first in range(0, len(rows), PIECE):
-            ids = [row[0] for row in rows[first : first + PIECE]]
-
-            async def read(tx: Tx, ids: Sequence[int] = ids) -> Sequence[Row]:
-                return await receiptlog.bodies(tx, ids)
-
-            found += await asyncio.to_thread(receiptlog.find, await self._database.read(read), key)
-        return found
+            rows, end = await self._database.read(read)
+            if len(rows) < limit:
+                break
+            # Rows that were not read may be of the last one's millisecond: that is left to the next look.
+            end = rows[-1][0] - 1
+            if end > after:
+                break
+            limit *= 4
+        found = await asyncio.to_thread(receiptlog.find, rows, key) if rows else []
+        last = until if end is None else end
+        return [kept for kept in found if after < kept.joined_at <= last], end

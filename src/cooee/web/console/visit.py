@@ -143,12 +143,6 @@ class Visit:
         value = self.query(name)
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 16 else None
 
-    def place(self, name: str) -> tuple[int, int] | None:
-        """Two whole numbers in the address, `A-B`, for where a search goes on; None where there are none."""
-        first, dash, second = self.query(name).partition("-")
-        sound = dash and all(each.isascii() and each.isdigit() and len(each) <= 18 for each in (first, second))
-        return (int(first), int(second)) if sound else None
-
     def link(self, **changes: object) -> str:
         """This page's address with other values; None takes one away."""
         kept = {name: value for name, value in self.request.query_params.items() if name != "done"}

@@ -68,7 +68,7 @@ async def story(visit: Visit) -> Response:
     if visit.query("part") == "ids":
         return visit.page("_carrier_ids.html", ids=ids, **shown)
     receipts = None
-    onward = visit.place("from")
+    onward = visit.key("from")
     if told.first_at is not None and told.changed_at is not None and visit.services.trails.kept_days:
         receipts = await visit.services.trails.receipts(key, told.first_at, told.changed_at, onward)
     shown |= {"receipts": receipts, "kept_days": visit.services.trails.kept_days, "onward": onward}
