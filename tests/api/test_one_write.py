@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from cooee.app.http import OneWrite, Watched
 from cooee.web.respond import send_answer
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Wire(asyncio.Transport):
