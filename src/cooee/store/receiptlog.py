@@ -34,6 +34,8 @@ its joining (it waited as an orphan), ms from the row's time to that, command_id
 
 SPAN_MS = HOUR
 """Time that a row is about at most."""
+FEW = 20
+"""Receipts up to which compressing is made ready for few."""
 FULL = 500
 """Receipts from which on a row is left as it is."""
 
@@ -110,7 +112,9 @@ async def keep(tx: Tx, carrier_id: int, joined: Sequence[tuple[Ref, Incoming]], 
 
 def pack(entries: Sequence[Entry], level: int = 1) -> bytes:
     """Entries as a row holds them; `level` as of zlib (measured: docs/decisions/0009)."""
-    squeeze = zlib.compressobj(level, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
+    # What zlib clears before it begins costs as much as a receipt or ten; for few it needs little of it.
+    memory = 9 if len(entries) > FEW else 6
+    squeeze = zlib.compressobj(level, zlib.DEFLATED, -15, memory, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
     return squeeze.compress(_pack.encode(entries)) + squeeze.flush()
 
 
