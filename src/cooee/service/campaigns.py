@@ -112,20 +112,26 @@ class Campaigns:
 
     async def _create_group(self, tx: Tx, items: list[NewCampaign]) -> list[Created | Exception]:
         answers = await acceptance.create_group(tx, items, self._clock.now_ms())
-        fresh = [new for new in items if new.owner is not None]
+        asked = [new for new in items if new.id in self._slots]
         loop = self._loop
-        if fresh and loop is not None:
+        if asked and loop is not None:
 
             def hand_over() -> None:
-                loop.call_soon_threadsafe(self._hand_over, fresh)
+                loop.call_soon_threadsafe(self._hand_over, asked)
 
             tx.after_commit(hand_over)
         return answers
 
-    def _hand_over(self, fresh: Sequence[NewCampaign]) -> None:
-        """Fresh messages are committed: their engine sends them, with one write a bind."""
+    def _hand_over(self, asked: Sequence[NewCampaign]) -> None:
+        """Fresh messages are committed: their engine sends them, with one write a bind.
+
+        Room for those that were refused, or queue up after all, is given back here: their client may have gone.
+        """
         groups: dict[int, tuple[FreshSlot, list[Claimed]]] = {}
-        for new in fresh:
+        for new in asked:
+            if new.owner is None:
+                self._give_back(new)
+                continue
             slot = self._slots.pop(new.id, None)
             if slot is not None:
                 groups.setdefault(id(slot), (slot, []))[1].append(_claimed(new))
