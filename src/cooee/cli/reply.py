@@ -8,6 +8,8 @@ import click
 
 from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
 from cooee.config import Settings
+from cooee.model.errors import ConfigError
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,11 +159,17 @@ def assign(settings: Settings, ids: tuple[int, ...], account: str, recipient: st
     async def work() -> int:
         async with station(settings) as at:
             numbers = Numbers(at.database, at.clock)
-            if recipient is not None:
-                return await numbers.assign_past(number_of(recipient), account)
-            return await numbers.assign(ids, account)
+            if recipient is None:
+                unknown = await numbers.not_unrouted(ids)
+                if unknown:
+                    raise ConfigError(f"{_no_reply(unknown)}: cooee reply unrouted shows those there are")
+                return await numbers.assign(ids, account)
+            taken = await numbers.assign_past(number_of(recipient), account)
+            if not taken:
+                raise ConfigError(f"nothing to {recipient} is unrouted: cooee reply unrouted shows what is")
+            return taken
 
-    click.echo(f"{run(work())} replies assigned to {account}")
+    click.echo(f"{counted(run(work()), 'reply', 'replies')} assigned to {account}")
 
 
 @reply.command()
@@ -180,11 +188,16 @@ def recover(settings: Settings) -> None:
             return await again(at.database, at.clock)
 
     taken, left = run(work())
-    click.echo(f"{taken} messages recovered, {left} cannot be read")
+    click.echo(f"{counted(taken, 'message')} recovered, {left} cannot be read")
+
+
+def _no_reply(ids: Sequence[int]) -> str:
+    named = ", ".join(map(str, ids))
+    return f"{named} is no unrouted reply" if len(ids) == 1 else f"{named} are no unrouted replies"
 
 
 def _text(text: str, missing: int) -> str:
     shown = " ".join(text.split())
     if len(shown) > 60:
         shown = shown[:59] + "…"
-    return f"{shown} ({missing} parts missing)" if missing else shown
+    return f"{shown} ({counted(missing, 'part')} missing)" if missing else shown

@@ -136,6 +136,14 @@ class Numbers:
             lambda tx: tx.all("unrouted_before", recipient=number, at=at, id=below, limit=limit)
         )
 
+    async def not_unrouted(self, ids: Sequence[int]) -> Sequence[int]:
+        """Which of these numbers are not those of messages that are nobody's, in order."""
+
+        async def operation(tx: Tx) -> list[int]:
+            return [number for number in sorted(set(ids)) if not await tx.all("unrouted_one", id=number)]
+
+        return await self._database.read(operation)
+
     async def assign(self, ids: Sequence[int], account: str) -> int:
         """Gives messages to an account; how many."""
         owner = await self._database.read(lambda tx: named(tx, account))

@@ -191,12 +191,13 @@ async def deal_piece(
     rows = []
     for (no, _, not_before), carrier in zip(piece, carriers, strict=True):
         delayed = not_before is not None and not_before > now
-        rows.append((no, carrier, turns[carrier], BatchState.DELAYED if delayed else BatchState.READY))
+        state = BatchState.DELAYED if delayed else BatchState.READY
+        rows.append((account_id, campaign_id, no, carrier, turns[carrier], state))
         turns[carrier] += 1
     if row[1] is None:
         # From here on a part of it may be on its way, whatever becomes of the rest.
         await tx.run("mark_started", account_id=account_id, id=campaign_id, now=now)
-    await tx.many("deal", rows, account_id=account_id, id=campaign_id)
+    await tx.many("deal", rows)
     return int(piece[-1][0]), behind + len(piece)
 
 
