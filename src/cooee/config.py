@@ -177,6 +177,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=0, le=36500, description="Days that replies are kept which were passed on; 0: for ever."),
     ] = 400
 
+    keep_receipts_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days that delivery receipts are kept as the carriers wrote them, to be shown with their "
+            "message; not longer than `keep_messages_days`. 0: none are kept, and those that were are removed.",
+        ),
+    ] = 30
+
     @property
     def node_name(self) -> str:
         """`node`, or host name and process id where it is empty."""

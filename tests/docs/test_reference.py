@@ -18,7 +18,7 @@ from cooee.model.codetable import Source, parse_codes
 from cooee.model.errors import TABLE, Code
 from cooee.model.options import options
 from cooee.service.codes import load_codes
-from cooee.service.keeping import REFS, RULES
+from cooee.service.keeping import RECEIPTS, REFS, RULES
 from cooee.smpp.smsc.config import SmscConfig
 from cooee.smpp.smsc.control import ControlServer
 from cooee.web import messagecodes, reference
@@ -166,3 +166,4 @@ def test_what_is_kept_for_how_long_is_told() -> None:
     for rule in (REFS, *RULES):
         amount = {HOUR: "1 hour", DAY: "24 hours"}.get(rule.keep_ms, f"{rule.keep_ms // DAY} days")
         assert re.search(rf"^\| `{rule.table}`: .* \| {amount}[ ,;:|]", page, re.MULTILINE), rule.table
+    assert re.search(rf"^\| `{RECEIPTS.table}`: .* \| `keep_receipts_days`, 30 days", page, re.MULTILINE)

@@ -167,7 +167,7 @@ class Node:
                 announce=self._announce,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
-                keep=Keep(settings.keep_messages_days, settings.keep_replies_days),
+                keep=Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)

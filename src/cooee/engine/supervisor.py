@@ -79,6 +79,7 @@ class Engine:
         self._secrets = secrets
         self._alone = alone
         self._membership = Membership(database, ids, clock, name, alone=alone)
+        keep = keep or Keep()
         self._restart = False
         self._scheduler: Scheduler
         inbound = Inbound(
@@ -95,6 +96,7 @@ class Engine:
             finished=lambda keys: self._scheduler.finished(keys),
             changed=lambda keys: self._scheduler.changed(keys),
             disowned=self._disowned,
+            keeps_receipts=keep.receipts_ms > 0,
         )
         self._announce = announce or (lambda deals: None)
         self._scheduler = Scheduler(
@@ -102,7 +104,7 @@ class Engine:
         )
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
-        self._keeper = Keeper(database, clock, keep or Keep())
+        self._keeper = Keeper(database, clock, keep)
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None

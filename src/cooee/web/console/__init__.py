@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cooee.service.replies import Replies
     from cooee.service.sessions import Sessions
     from cooee.service.stories import Stories
+    from cooee.service.trails import Trails
     from cooee.service.webhooks import ReplyWebhooks
     from cooee.web.console.desk import Desk
 
@@ -55,6 +56,7 @@ class ConsoleServices:
     replies: Replies
     sessions: Sessions
     stories: Stories
+    trails: Trails
     webhooks: ReplyWebhooks
     clock: Clock
 
