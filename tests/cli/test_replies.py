@@ -81,14 +81,14 @@ def test_unrouted_replies_are_shown_and_assigned(shell: Shell) -> None:
     ]  # fmt: skip
     assert "…" in shell("reply", "unrouted", "--number", "+" + NUMBER)
     (first,) = (row["id"] for row in rows if row["text"] == "hello")
-    assert shell("reply", "assign", str(first), "999", "--account", "acme") == "1 replies assigned to acme\n"
+    assert shell("reply", "assign", str(first), "999", "--account", "acme") == "1 reply assigned to acme\n"
     assert shell("reply", "assign", str(first), "--account", "acme") == "0 replies assigned to acme\n"
     assert [row["id"] for row in shell.json("reply", "list", "acme")] == [first]
     said = shell("number", "add", NUMBER, "--account", "acme", "--kind", "dedicated", "--assign-past")
     assert said == f"number {NUMBER} added, dedicated; 2 replies assigned\n"
     assert {row["kind"] for row in shell.json("reply", "list", "acme")} == {"reply", "stop"}
     assert [row["number"] for row in shell.json("optout", "list", "--account", "acme")] == [HANDSET]
-    assert shell("reply", "assign", "--number", "1999", "--account", "acme") == "1 replies assigned to acme\n"
+    assert shell("reply", "assign", "--number", "1999", "--account", "acme") == "1 reply assigned to acme\n"
     assert shell("reply", "unrouted") == "Every reply has found its account.\n"
     assert "name replies by their ids" in shell("reply", "assign", "--account", "acme", code=2)
     assert HANDSET in shell("reply", "list", "acme")

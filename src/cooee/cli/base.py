@@ -184,9 +184,9 @@ def utc_time(ms: int | None) -> str | None:
     return None if ms is None else f"{ms_to_local(ms, None).isoformat()}Z"
 
 
-def counted(count: int, what: str) -> str:
-    """`1 message`, `2 messages`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def counted(count: int, what: str, one: str = "", more: str = "s") -> str:
+    """`1 message`, `2 messages`; `one` and `more` are the endings."""
+    return f"{count} {what}{one if count == 1 else more}"
 
 
 def _cell(value: object) -> str:

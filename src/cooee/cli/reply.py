@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
+from cooee.cli.base import (
+    counted,
+    json_flag,
+    local_time,
+    run,
+    show_json,
+    show_table,
+    station,
+    takes_settings,
+    utc_time,
+)
 from cooee.config import Settings
 
 if TYPE_CHECKING:
@@ -161,7 +171,49 @@ def assign(settings: Settings, ids: tuple[int, ...], account: str, recipient: st
                 return await numbers.assign_past(number_of(recipient), account)
             return await numbers.assign(ids, account)
 
-    click.echo(f"{run(work())} replies assigned to {account}")
+    click.echo(f"{counted(run(work()), 'repl', 'y', 'ies')} assigned to {account}")
+
+
+@reply.command()
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+@click.option("--number", "recipient", metavar="MSISDN", help="All that were sent to this number.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@takes_settings("database")
+def delete(settings: Settings, ids: tuple[int, ...], recipient: str | None, yes: bool) -> None:
+    """Throw unrouted replies away for good, by ID or all those to a number. Replies of accounts are left alone.
+
+    \b
+    Examples:
+      cooee reply delete 17 18
+      cooee reply delete --number 61400190499 --yes
+    """
+    from cooee.model.inbound import number_of
+    from cooee.service.numbers import Numbers
+
+    if bool(ids) == (recipient is not None):
+        raise click.UsageError("name replies by their ids, or a number with --number")
+    number = None if recipient is None else number_of(recipient)
+
+    async def count() -> int:
+        async with station(settings) as at:
+            numbers = Numbers(at.database, at.clock)
+            if number is not None:
+                return await numbers.count_unrouted(number)
+            return len(await numbers.unrouted_some(ids))
+
+    async def work() -> int:
+        async with station(settings) as at:
+            numbers = Numbers(at.database, at.clock)
+            return await (numbers.delete_past(number) if number is not None else numbers.delete(ids))
+
+    if not yes:
+        found = run(count())
+        if not found:
+            click.echo("there is no such reply: nothing was deleted")
+            return
+        these = "this reply" if found == 1 else f"these {found} replies"
+        click.confirm(f"Throw {these} away for good?", abort=True)
+    click.echo(f"{counted(run(work()), 'unrouted repl', 'y', 'ies')} deleted")
 
 
 @reply.command()

@@ -8,7 +8,6 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from cooee.model.errors import UNAUTHORISED, ApiError, ConfigError
-from cooee.web.console.security import Cookies
 from cooee.web.console.visit import Nav, Page, Visit
 
 
@@ -59,9 +58,7 @@ async def set_password(visit: Visit) -> Response:
     await services.sessions.close_all(account)
     token = await services.sessions.open(await services.accounts.find(account.name))
     response = visit.go("/settings", done="password")
-    Cookies(https=visit.settings.https, life_s=services.sessions.life_s).set_session(
-        response, token, operator=False
-    )
+    visit.cookies.set_session(response, token, operator=False)
     return response
 
 
