@@ -194,26 +194,25 @@ def delete(settings: Settings, ids: tuple[int, ...], recipient: str | None, yes:
         raise click.UsageError("name replies by their ids, or a number with --number")
     number = None if recipient is None else number_of(recipient)
 
-    async def count() -> int:
+    async def count() -> tuple[int, int]:
         async with station(settings) as at:
             numbers = Numbers(at.database, at.clock)
             if number is not None:
                 return await numbers.count_unrouted(number)
-            return len(await numbers.unrouted_some(ids))
+            return len(await numbers.unrouted_some(ids)), 0
 
-    async def work() -> int:
+    async def work(until: int) -> int:
         async with station(settings) as at:
             numbers = Numbers(at.database, at.clock)
-            return await (numbers.delete_past(number) if number is not None else numbers.delete(ids))
+            return await (numbers.delete_past(number, until) if number is not None else numbers.delete(ids))
 
-    if not yes:
-        found = run(count())
-        if not found:
-            click.echo("there is no such reply: nothing was deleted")
-            return
-        these = "this reply" if found == 1 else f"these {found} replies"
-        click.confirm(f"Throw {these} away for good?", abort=True)
-    click.echo(f"{counted(run(work()), 'unrouted repl', 'y', 'ies')} deleted")
+    found, until = run(count())
+    these = "this reply" if found == 1 else f"these {found} replies"
+    if found and not yes and not click.confirm(f"Throw {these} away for good?"):
+        click.echo("nothing was deleted")
+        return
+    gone = run(work(until)) if found else 0
+    click.echo(f"{counted(gone, 'unrouted repl', 'y', 'ies')} deleted")
 
 
 @reply.command()

@@ -186,10 +186,10 @@ class Numbers:
 
         return await self._database.read(read)
 
-    async def count_unrouted(self, number: str) -> int:
-        """How many that came to a number are nobody's."""
+    async def count_unrouted(self, number: str) -> tuple[int, int]:
+        """How many that came to a number are nobody's, and when the newest of them came (UTC ms; 0 for none)."""
         row = await self._database.read(lambda tx: tx.one("count_unrouted_to", recipient=number))
-        return 0 if row is None else int(row[0])
+        return (0, 0) if row is None else (int(row[0]), int(row[1] or 0))
 
     async def delete(self, ids: Sequence[int]) -> int:
         """Throws messages away that are nobody's; how many there were."""
@@ -210,16 +210,18 @@ class Numbers:
             gone += await self._database.write(operation, Lane.BULK)
         return gone
 
-    async def delete_past(self, number: str) -> int:
-        """Throws everything away that came to a number and is nobody's by now; how many there were."""
+    async def delete_past(self, number: str, until: int) -> int:
+        """Throws everything away that came to a number up to `until` (UTC ms) and is nobody's; how many.
+
+        Whoever was told by `count_unrouted` how many there are throws away none that came since.
+        """
         noted = audit.change("replies deleted")
-        before = self._clock.now_ms()
         gone, after = 0, (-1, -1)
         while True:
 
             async def operation(tx: Tx, after: tuple[int, int] = after) -> tuple[int, Row | None]:
                 rows = await tx.all("unrouted_page", recipient=number, after_at=after[0], after_id=after[1])
-                rows = [row for row in rows if row[1] <= before]
+                rows = [row for row in rows if row[1] <= until]
                 dropped = len(await tx.many_all("drop_unrouted", sorted((row[0],) for row in rows)))
                 if dropped:
                     said = f"{dropped} that came to {number}"

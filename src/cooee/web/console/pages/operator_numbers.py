@@ -171,7 +171,7 @@ async def delete(visit: Visit) -> Response:
     lines = [Doomed(*row) for row in await numbers.unrouted_some(ids)]
     if not lines:
         raise Refused("Nothing was chosen, or it is gone. Go back, mark the messages, and try again.")
-    return visit.page("operator_unrouted_delete.html", lines=lines, count=len(lines), number="")
+    return visit.page("operator_unrouted_delete.html", lines=lines, count=len(lines), number="", until=0)
 
 
 async def delete_all(visit: Visit) -> Response:
@@ -180,13 +180,15 @@ async def delete_all(visit: Visit) -> Response:
     numbers = visit.services.desk.numbers
     if not number:
         return await _unrouted(visit, "Say to which number.", 400)
-    if visit.text("sure") == "1":
-        gone = await numbers.delete_past(number)
+    until = visit.text("until")
+    if until.isascii() and until.isdigit() and len(until) <= 16:
+        # What came after it was asked was seen by nobody.
+        gone = await numbers.delete_past(number, int(until))
         return visit.go("/operator/unrouted", done="replies-deleted", count=gone)
-    count = await numbers.count_unrouted(number)
+    count, newest = await numbers.count_unrouted(number)
     if not count:
         raise Refused("Nothing that came to this number is nobody's.")
-    return visit.page("operator_unrouted_delete.html", lines=[], count=count, number=number)
+    return visit.page("operator_unrouted_delete.html", lines=[], count=count, number=number, until=newest)
 
 
 # --- keywords ----------------------------------------------------------------------------------------------

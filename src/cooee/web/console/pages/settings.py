@@ -55,8 +55,9 @@ async def set_password(visit: Visit) -> Response:
         return _page(visit, f"{error}: wait a minute.", "password", error.code.http)
     except ConfigError as error:
         return _page(visit, f"{str(error)[:1].upper()}{str(error)[1:]}.", "password", 400)
-    await services.sessions.close_all(account)
-    token = await services.sessions.open(await services.accounts.find(account.name))
+    mine = visit.guest.token if visit.guest is not None else None
+    await services.sessions.close_all(account, but=mine)
+    token = await services.sessions.open(await services.accounts.find(account.name), instead_of=mine)
     response = visit.go("/settings", done="password")
     visit.cookies.set_session(response, token, operator=False)
     return response
