@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cooee.store.audience import PIECE
 from cooee.service.audit import ACTIONS_OF_ACCOUNTS
+from cooee.store.audience import PIECE
 from tests.api.support_api import PASSWORD, Client
 from tests.console.support_console import HANDSET, Browser, Person, Site, came, person
 from tests.console.support_operator import Kim, operator, rows
