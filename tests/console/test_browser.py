@@ -69,6 +69,8 @@ def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path
     page.keyboard.type(NUMBER)
     page.locator("#recipients").fill("0400 999 999\nhello")
     page.get_by_text("1 valid · 0 duplicate · 1 invalid").wait_for()
+    # The list is ticked already.
+    page.get_by_text("At most 1,201 credits for 1,201 recipients.").wait_for()
     keep(page, "compose")
     page.get_by_role("button", name="Rehearse").focus()
     page.keyboard.press("Enter")

@@ -120,6 +120,13 @@ class Numbers:
             for row in await self._database.read(read)
         ]
 
+    async def of(self, account: Account, limit: int = 100) -> Sequence[tuple[str, NumberKind]]:
+        """An account's own numbers, and what kind each is."""
+        found = await self._database.read(
+            lambda tx: tx.all("numbers_of_account", account_id=account.id, limit=limit)
+        )
+        return [(row[0], NumberKind(row[1])) for row in found]
+
     # --- what was nobody's ---------------------------------------------------------------------------------
 
     async def unrouted(self, number: str | None, limit: int) -> Sequence[Row]:
