@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cooee.cli.base import json_flag, run, show_json, show_table, station, takes_settings, utc_time
+from cooee.cli.base import counted, json_flag, run, show_json, show_table, station, takes_settings, utc_time
 from cooee.config import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def add(
             return added, await numbers.assign_past(added) if assign_past else 0
 
     added, assigned = run(work())
-    click.echo(f"number {added} added, {kind}" + (f"; {assigned} replies assigned" if assign_past else ""))
+    past = f"; {counted(assigned, 'repl', 'y', 'ies')} assigned" if assign_past else ""
+    click.echo(f"number {added} added, {kind}{past}")
 
 
 @number.command()

@@ -231,7 +231,7 @@ def recover(settings: Settings) -> None:
             return await again(at.database, at.clock)
 
     taken, left = run(work())
-    click.echo(f"{taken} messages recovered, {left} cannot be read")
+    click.echo(f"{counted(taken, 'message')} recovered, {left} cannot be read")
 
 
 def _text(text: str, missing: int) -> str:

@@ -131,7 +131,8 @@ class Scheduler:
                 log.warning(
                     "no_carrier", reason="messages are queued: add or resume a carrier", campaigns=len(starting)
                 )
-            self.stuck = f"{len(starting)} campaigns wait: there is no active carrier"
+            wait = "1 campaign waits" if len(starting) == 1 else f"{len(starting)} campaigns wait"
+            self.stuck = f"{wait}: there is no active carrier"
             return
         self.stuck = None
         for account_id, campaign_id in starting:

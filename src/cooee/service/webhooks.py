@@ -239,7 +239,7 @@ class ReplyWebhooks:
                 )
             if moved:
                 await audit.note(
-                    tx, noted, now, f"reply {reply_id}" if reply_id is not None else f"{moved} replies"
+                    tx, noted, now, f"reply {reply_id}" if reply_id is not None else f"replies: {moved}"
                 )
             return moved
 
