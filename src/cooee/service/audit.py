@@ -45,6 +45,7 @@ ACTIONS_OF_ACCOUNTS = tuple(
     if not action.startswith(("carrier ", "keyword ", "uncertain ", "quarantine ", "operator ", "replies deleted"))
 )
 """Those that concern one account."""
+_KNOWN = frozenset(ACTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def acting(actor: Actor | None) -> Iterator[None]:
 def change(action: str, *, account: str = "", carrier: str = "", by: Actor | None = None) -> Change | None:
     """What is going to be noted; None where nobody acts. Called before the transaction, which may run
     in another thread."""
-    if action not in ACTIONS:
+    if action not in _KNOWN:
         raise ValueError(f"'{action}' is no action of the audit log")
     actor = by or _actor.get()
     return None if actor is None else Change(actor.kind, actor.name, actor.address, action, account, carrier)
