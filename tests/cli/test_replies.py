@@ -102,6 +102,37 @@ def test_unrouted_replies_are_shown_and_assigned(shell: Shell) -> None:
     assert shell.json("reply", "list", "acme", "--limit", "1")[0]["retrieved_at"] is None
 
 
+def test_unrouted_replies_are_deleted(shell: Shell) -> None:
+    shell.account()
+    shell("migrate")
+    write(shell, "hello", "there", "more")
+    write(shell, "other", "another", to="1999")
+    ids = {row["text"]: str(row["id"]) for row in shell.json("reply", "unrouted")}
+    asked = shell("reply", "delete", ids["hello"], stdin="n\n")
+    assert "Throw this reply away for good? [y/N]" in asked
+    assert asked.endswith("nothing was deleted\n")
+    assert len(shell.json("reply", "unrouted")) == 5
+    said = shell("reply", "delete", ids["hello"], ids["there"], "999", stdin="y\n")
+    assert "Throw these 2 replies away for good?" in said
+    assert said.endswith("2 unrouted replies deleted\n")
+    assert shell("reply", "delete", ids["more"], "--yes") == "1 unrouted reply deleted\n"
+    assert shell("reply", "delete", ids["more"]) == "0 unrouted replies deleted\n"
+    assert shell("reply", "delete", "--number", "+1999", "--yes") == "2 unrouted replies deleted\n"
+    assert shell("reply", "unrouted") == "Every reply has found its account.\n"
+    for wrong in ((), ("17", "--number", "1999")):
+        assert "name replies by their ids" in shell("reply", "delete", *wrong, code=2)
+
+
+def test_what_is_an_accounts_cannot_be_deleted(shell: Shell) -> None:
+    shell.account()
+    shell("migrate")
+    write(shell, "hello")
+    (row,) = shell.json("reply", "unrouted")
+    shell("reply", "assign", str(row["id"]), "--account", "acme")
+    shell("reply", "delete", str(row["id"]), "--yes")
+    assert [each["id"] for each in shell.json("reply", "list", "acme")] == [row["id"]]
+
+
 def test_keywords(shell: Shell) -> None:
     shell.account()
     words = {row["word"]: row["kind"] for row in shell.json("keyword", "list")}

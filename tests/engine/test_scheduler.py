@@ -201,10 +201,13 @@ def test_without_a_carrier_it_says_how_many_wait_and_until_when(database_url: st
         await world.change("pause", new[0])
         await it.pass_time(1)
         assert it.stuck() == "2 campaigns wait: there is no active carrier"
+        await world.change("pause", new[1])
+        await it.pass_time(1)
+        assert it.stuck() == "1 campaign waits: there is no active carrier"
         await world.carrier_state(world.carrier_id, 1)
         await it.pass_time(5)
         assert it.stuck() is None
-        assert [await world.state(each) for each in new] == [S.PAUSED, S.RUNNING, S.RUNNING]
+        assert [await world.state(each) for each in new] == [S.PAUSED, S.PAUSED, S.RUNNING]
         assert it.woken > 0
 
     on_desk(database_url, check)

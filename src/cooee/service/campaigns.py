@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from cooee.model.account import Account
@@ -16,11 +16,12 @@ from cooee.model.campaign import STATUS_WORD, CampaignState
 from cooee.model.clock import Clock
 from cooee.model.errors import CREDITS_SHORT, NO_CAMPAIGN, ApiError, CommitUnknown
 from cooee.model.metrics import ACCEPTED
+from cooee.service import audit
 from cooee.service.appending import Appending
 from cooee.service.pricing import Prices, priced
 from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.service.routing import Routes
-from cooee.store import acceptance, changes
+from cooee.store import acceptance, accounts, changes
 from cooee.store import campaigns as rows
 from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.claims import Claimed
@@ -140,11 +141,13 @@ class Campaigns:
 
     # --- acceptance ----------------------------------------------------------------------------------------
 
-    async def create(self, account: Account, request: CreateCampaign) -> Created:
+    async def create(
+        self, account: Account, request: CreateCampaign, *, action: str = "campaign created"
+    ) -> Created:
         """Accepts a campaign: committed when this returns. ApiError -202 (short), -902 (suspended meanwhile).
 
-        `request` has passed every other check. StoreUnavailable: nothing was accepted. CommitUnknown: nobody
-        knows, and looking it up by its id did not help.
+        `request` has passed every other check. `action` is what the audit log calls it. StoreUnavailable: nothing
+        was accepted. CommitUnknown: nobody knows, and looking it up by its id did not help.
         """
         now = self._clock.now_ms()
         if self._routes.stale:
@@ -177,6 +180,7 @@ class Campaigns:
             day=account.day_starts(now),
             lists=request.lists,
             batch=self._routes.batch_size(segments),
+            noted=audit.change(action, account=account.name),
         )
         if small and wake_at is None:
             new.carriers = self._routes.deal(len(new.pieces))
@@ -283,8 +287,17 @@ class Campaigns:
             schedule=schedule,
             day=account.day_starts(now),
         )
+        said = [
+            "text" if request.message is not None else "",
+            "sender" if request.originator is not None else "",
+            "time" if request.reschedules else "",
+        ]
         return await self._change(
-            campaign_id, lambda tx, at: changes.modify(tx, account.id, campaign_id, change, at)
+            account.id,
+            campaign_id,
+            "campaign changed",
+            lambda tx, at: changes.modify(tx, account.id, campaign_id, change, at),
+            ", ".join(filter(None, said)) or "nothing",
         )
 
     # --- what is known of one ------------------------------------------------------------------------------
@@ -325,20 +338,54 @@ class Campaigns:
 
     async def pause(self, account_id: int, campaign_id: int) -> None:
         """Stops what is not yet handed over; -930, -931."""
-        await self._change(campaign_id, lambda tx, now: rows.pause(tx, account_id, campaign_id, now))
+        await self._change(
+            account_id,
+            campaign_id,
+            "campaign paused",
+            lambda tx, now: rows.pause(tx, account_id, campaign_id, now),
+        )
 
     async def unpause(self, account_id: int, campaign_id: int) -> None:
         """Goes on; -930, -931."""
-        await self._change(campaign_id, lambda tx, now: rows.unpause(tx, account_id, campaign_id, now))
+        await self._change(
+            account_id,
+            campaign_id,
+            "campaign resumed",
+            lambda tx, now: rows.unpause(tx, account_id, campaign_id, now),
+        )
 
     async def delete(self, account_id: int, campaign_id: int) -> None:
         """Cancels and refunds what was never handed over; -930, -931."""
-        await self._change(campaign_id, lambda tx, now: rows.delete(tx, account_id, campaign_id, now))
+        await self._change(
+            account_id,
+            campaign_id,
+            "campaign cancelled",
+            lambda tx, now: rows.delete(tx, account_id, campaign_id, now),
+        )
 
-    async def _change(self, campaign_id: int, change: Callable[[Tx, int], Awaitable[T]]) -> T:
+    async def _change(
+        self,
+        account_id: int,
+        campaign_id: int,
+        action: str,
+        change: Callable[[Tx, int], Awaitable[T]],
+        said: str = "",
+    ) -> T:
+        """Changes a campaign, and says so in the audit log unless `change` says False."""
         if not 0 <= campaign_id < MAX_ID:
             raise ApiError(NO_CAMPAIGN)
-        answer = await self._database.write(lambda tx: change(tx, self._clock.now_ms()))
+        noted = audit.change(action)
+
+        async def operation(tx: Tx) -> T:
+            now = self._clock.now_ms()
+            answer = await change(tx, now)
+            if noted is not None and answer is not False:
+                account = await accounts.by_id(tx, account_id)
+                named = replace(noted, account="" if account is None else account.name)
+                await audit.note(tx, named, now, f"campaign {campaign_id}{f': {said}' if said else ''}")
+            return answer
+
+        answer = await self._database.write(operation)
         self._wake(True)
         return answer
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 
 import msgspec
 
 from cooee.model.campaign import BATCH_SIZE, BatchState, CampaignState
 from cooee.model.errors import BAD_FIELD, CREDITS_SHORT, SUSPENDED, ApiError, StoreUnavailable
+from cooee.store import audit
 from cooee.store.accounts import charge
 from cooee.store.claims import opted_out
 from cooee.store.database import Database, Lane, Row, Tx
@@ -55,6 +57,8 @@ class NewCampaign(msgspec.Struct):
     """The stored lists that it goes to, each once."""
     prices: tuple[tuple[int, int], ...] = ()
     """Where recipients cost more and less: (credits each, how many) of the stretches of `numbers`, in order."""
+    noted: audit.Entry | None = None
+    """What the audit log is told of it, where a person does it: all but which campaign."""
     day: int = 0
     """When the account's local day began, UTC ms: the daily cap counts by it."""
     pieces: list[bytes] = msgspec.field(default_factory=list)
@@ -222,6 +226,8 @@ async def create_group(tx: Tx, items: Sequence[NewCampaign], now: int) -> list[C
         for new in accepted:
             if new.key is not None:
                 await keep_answer(tx, new, Created(new.id, new.messages, new.segments, new.credits))
+            if new.noted is not None:
+                await note(tx, new, new.id, now)
     taken = {id(new) for new in accepted}
     for item in items:
         if id(item) not in taken:
@@ -320,6 +326,17 @@ async def keep_answer(tx: Tx, new: NewCampaign, created: Created) -> None:
     )
 
 
+async def note(tx: Tx, new: NewCampaign, campaign_id: int, now: int) -> None:
+    """Tells the audit log whom `new` was accepted for, if a person sent it: as a campaign, or into another."""
+    if new.noted is None:
+        return
+    people = f"{new.messages} recipient{'' if new.messages == 1 else 's'}"
+    added = " added" if campaign_id != new.id else ""
+    price = f"{new.credits} credit{'' if new.credits == 1 else 's'}"
+    detail = f"campaign {campaign_id}: {people}{added}, {price}, from {new.originator}"
+    await audit.add(tx, replace(new.noted, detail=detail), now)
+
+
 async def begin_large(tx: Tx, new: NewCampaign, now: int) -> None:
     """The first transaction of a large campaign; nobody sees it yet."""
     await tx.many("add_campaigns", [campaign_row(new, CampaignState.ACCEPTING, now)], now=now)
@@ -367,6 +384,8 @@ async def publish_large(tx: Tx, new: NewCampaign, now: int) -> Created | Excepti
     created = Created(new.id, new.messages, new.segments, new.credits)
     if new.key is not None:
         await keep_answer(tx, new, created)
+    if new.noted is not None:
+        await note(tx, new, new.id, now)
     return created
 
 
