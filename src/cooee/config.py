@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from cooee.model.errors import ConfigError
 from cooee.model.options import options, unknown
+from cooee.model.proxies import TrustedProxies
 
 PREFIX = "COOEE_"
 FILE_VARIABLE = "COOEE_CONFIG"
@@ -79,6 +80,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_limit_mb: Annotated[
         int, Meta(ge=1, le=1024, description="Largest request body in MiB; larger ones are answered with -906.")
     ] = 64
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses or networks (CIDR) of reverse proxies in front, such as `127.0.0.1` or "
+            "`10.0.0.0/8`. From them, and from nobody else, `X-Forwarded-For` and `X-Forwarded-Proto` are "
+            "believed: failed logins, the audit log and cookies then go by the client, not by the proxy.",
+        ),
+    ] = ()
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Origins whose pages may call the API from a browser, or `*` for all.")
     ] = ()
@@ -91,7 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="People reach the console over https, through a proxy in front: its cookies are then "
-            "marked Secure. Leave it off for plain http, or nobody can sign in."
+            "marked Secure. Leave it off for plain http, or nobody can sign in. Not needed where a trusted proxy "
+            "says so (`trusted_proxies`).",
         ),
     ] = False
     session_idle_m: Annotated[
@@ -233,6 +243,7 @@ def load(
             f"role {settings.role} needs a PostgreSQL database that the nodes share; one SQLite file belongs to "
             "one process: use role all"
         )
+    TrustedProxies(settings.trusted_proxies)
     if 0 < settings.keep_messages_days < 8:
         raise ConfigError(
             f"keep_messages_days is {settings.keep_messages_days}: receipts may come for 7 days, so use 8 or "

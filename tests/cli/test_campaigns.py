@@ -241,6 +241,11 @@ def test_a_person_settles_what_is_uncertain(shell: Shell, campaign: int) -> None
     assert page.count("held for you") == 3
     assert len(shell.json("uncertain", "list", "--limit", "2")) == 2
     assert shell("uncertain", "fail", "--campaign", str(campaign), "--number", str(A)).startswith("1 message ")
+    for action in ("fail", "resend"):
+        said = shell("uncertain", action, "--campaign", str(campaign), "--number", str(A), code=1)
+        assert f"{A} is not uncertain in campaign {campaign}" in said
+        assert "there is no campaign 99" in shell("uncertain", action, "--campaign", "99", code=1)
+    assert "there is no campaign 99" in shell("uncertain", "list", "--campaign", "99", code=1)
     assert shell("uncertain", "resend", "--campaign", str(campaign)).startswith("2 messages are sent again")
     listed = shell.json("uncertain", "list")
     assert [(row["campaign_id"], row["destination"], row["held"]) for row in listed] == [

@@ -131,7 +131,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "due_campaigns": ([], {"now": NOW}),
     "stale_accepting": ([], {"before": NOW}),
     "held_piece": ([], {"account_id": A, "id": LARGE, "after": -1, "limit": 200}),
-    "deal": ([(no, C, no, 2) for no in range(1620, 1640)], {"account_id": A, "id": LARGE}),
+    "deal": ([(A, LARGE, no, C, no, 2) for no in range(1620, 1640)], {}),
     "running_large": ([(LARGE + at,) for at in range(500)], {}),
     "count_states": ([], {"account_id": A, "id": LARGE + 5}),
     "waiting": ([], {"account_id": A, "id": LARGE + 5}),

@@ -24,6 +24,7 @@ from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.model.live import EngineLive
+from cooee.model.proxies import TrustedProxies
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
@@ -47,6 +48,7 @@ from cooee.store.wakeups import WakeUps
 from cooee.web.api import Api, ApiSettings
 from cooee.web.console import ConsoleServices
 from cooee.web.health import HealthOnly
+from cooee.web.proxies import BehindProxies
 
 log = structlog.get_logger()
 
@@ -243,6 +245,8 @@ class Node:
                 codes=self.codes,
             )
             self._undo.callback(app.close)
+            if settings.trusted_proxies:
+                app = BehindProxies(app, TrustedProxies(settings.trusted_proxies))
         config = self._http = uvicorn.Config(
             app,
             http=Watched,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cooee.model.clock import iso
 from cooee.model.errors import NO_DESCRIPTION, NO_NUMBER, ApiError
+from cooee.model.words import counted
 from cooee.web.body import decode_value
 from cooee.web.request import Answer, Request, Services
 from cooee.web.respond import encode
@@ -77,7 +78,7 @@ def _records(page: Sequence[int]) -> bytes:
 
 
 def _counted(count: int) -> str:
-    return "1 number" if count == 1 else f"{count} numbers"
+    return counted(count, "number")
 
 
 def _description(request: Request) -> str:
