@@ -88,7 +88,13 @@ def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path
     page.fill("#number", "0400 999 999")
     page.keyboard.press("Enter")
     page.get_by_text("Yes. It was delivered to the phone.").wait_for()
+    page.locator("#receipts pre", has_text="stat:DELIVRD").wait_for()
     keep(page, "story")
+    # What the carrier wrote opens by keyboard, and is no fault for who cannot see it.
+    page.locator("#receipts summary").focus()
+    page.keyboard.press("Enter")
+    page.locator("#receipts dd", has_text="0x04 (receipt)").wait_for()
+    assert watched.axe() == []
 
     page.goto(f"{running.base}/replies")
     running.text("What time?")
