@@ -29,6 +29,7 @@ ACTIONS = (
     "number added", "number removed", "replies assigned", "keyword added", "keyword removed", "keywords changed",
     "webhook changed", "webhook replayed", "uncertain resent", "uncertain failed", "quarantine deleted",
     "operator added", "operator removed", "operator signed in",
+    "sign-up approved", "sign-up refused", "sign-up confirmed", "sign-up mailed again",
 )  # fmt: skip
 """Every action there is."""
 

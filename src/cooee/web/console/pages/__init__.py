@@ -23,6 +23,7 @@ from cooee.web.console.pages import (
     operator_numbers,
     operator_quarantine,
     operator_rates,
+    operator_signups,
     operator_uncertain,
     operator_webhooks,
     optouts,
@@ -31,11 +32,13 @@ from cooee.web.console.pages import (
     rehearsal,
     replies,
     settings,
+    signup,
     webhook,
 )
 
 MODULES: tuple[Any, ...] = (
     door,
+    signup,
     overview,
     compose,
     rehearsal,
@@ -52,6 +55,7 @@ MODULES: tuple[Any, ...] = (
 """What an account's people see."""
 OPERATOR_MODULES: tuple[Any, ...] = (
     operator_accounts,
+    operator_signups,
     operator_credits,
     operator_rates,
     operator_carriers,
