@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from cooee.app.node import Node
 from cooee.config import Settings
 from cooee.model.inbound import NumberKind
 from cooee.service.numbers import Numbers
+from tests.support.smtp import FakeSmtp
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -44,12 +46,20 @@ class Running:
 
     folder: Path
     node: Node = field(init=False)
+    post: FakeSmtp = field(init=False)
+    """Where its mails go."""
+    _undo: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Running:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        settings = Settings(database=f"sqlite:///{self.folder / 'cooee.db'}", simulate=True, port=0)
+        self.post = self._undo.enter_context(FakeSmtp())
+        settings = Settings(
+            database=f"sqlite:///{self.folder / 'cooee.db'}", simulate=True, port=0, signup="email",
+            smtp_host="127.0.0.1", smtp_port=self.post.port, smtp_tls="none", smtp_from="trial@cooee.example",
+            public_url="https://sms.cooee.example",
+        )  # fmt: skip
         self.node = Node(settings)
         self.run(self.node.start())
         self.run(self.node.accounts.add("acme", PASSWORD, credits=250_000, may_add_credits=True))
@@ -72,6 +82,7 @@ class Running:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+        self._undo.close()
 
     def run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
@@ -236,6 +247,58 @@ def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path
     context.close()
 
 
+def test_a_stranger_signs_up_by_keyboard(running: Running, chromium: Browser) -> None:
+    """From the sign-in page over a mistake, the mail and its link to the first page of the new account."""
+    context = context_of(chromium, 390, "light")
+    watched = Watched(context.new_page(), running.base)
+    page = watched.page
+    page.goto(f"{running.base}/sign-in")
+    page.get_by_role("link", name="Sign up for a free trial").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/signup")
+    for label, text in (
+        ("Company, or your name", "Ann & Co"),
+        ("E-mail address", "ann@example.org"),
+        ("User name", "acme"),
+        ("Password", PASSWORD),
+        ("The same once more", PASSWORD),
+    ):
+        page.get_by_label(label, exact=True).focus()
+        page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    page.get_by_text("That user name is taken.").wait_for()
+    # The browser itself writes down that the answer was a refusal.
+    watched.faults = [fault for fault in watched.faults if "400 (Bad Request)" not in fault]
+    assert page.get_by_label("User name").get_attribute("aria-invalid") == "true"
+    wrong = watched.axe()
+    page.get_by_label("User name").fill("ann")
+    for label in ("Password", "The same once more"):
+        page.get_by_label(label, exact=True).focus()
+        page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/signup/sent")
+    for _ in range(100):
+        if running.post.mails:
+            break
+        page.wait_for_timeout(100)
+    text = running.post.mails[-1][2].get_content()
+    link = re.search(r"https://sms\.cooee\.example(/signup/confirm\?key=[\w-]+)", text)
+    assert link is not None
+    page.goto(running.base + link[1])
+    wrong += watched.axe()
+    keep(page, "signup-confirm")
+    page.get_by_role("button", name="Make my account").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Your account is there.").wait_for()
+    page.get_by_label("Account", exact=True).fill("ann")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/")
+    assert page.locator(".status", has_text="100 credits").count() == 1
+    context.close()
+    assert wrong + watched.faults == []
+
+
 def keep(page: Page, name: str) -> None:
     """Keeps a picture, where the documentation is made."""
     if PICTURES:
@@ -323,8 +386,16 @@ def test_every_page(running: Running, chromium: Browser, width: int, scheme: Sch
     context = context_of(chromium, width, scheme)
     wrong: list[str] = []
     outside = Watched(context.new_page(), running.base)
-    outside.page.goto(f"{running.base}/sign-in")
-    wrong += outside.axe()
+    for path in ("/sign-in", "/signup", "/signup/sent"):
+        outside.page.goto(running.base + path)
+        wrong += outside.axe()
+        beyond = outside.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        if beyond > 0:
+            wrong.append(f"{path} is {beyond} px wider than a screen of {width}")
+        keep(outside.page, f"outside{path.replace('/', '-')}-{width}-{scheme}")
+    wrong += outside.faults
     outside.page.close()
     watched = signed_in(context, running.base)
     page = watched.page

@@ -13,6 +13,7 @@ from cooee.model.inbound import NumberKind
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator
 from cooee.model.segments import segment
+from cooee.model.signup import Wish
 from cooee.service.recipients import CreateCampaign
 from tests.console.test_browser import PASSWORD, Running, Scheme, Watched, chromium, context_of, keep
 
@@ -48,6 +49,14 @@ async def _furnish(running: Running) -> None:
     await desk.carriers.add("telco", "smpp", {"host": "127.0.0.1", "port": "1", "system_id": "acme"}, "x")
     await desk.carriers.pause("telco")
     await services.webhooks.set("acme", url="https://example.org/replies")
+    for name in ("ann", "bob", "cleo", "dora", "eve"):
+        wish = Wish(
+            name, "A company with a rather long name", f"{name}@sales.example.org", "Australia/Perth", "AU"
+        )
+        await services.signups.ask(wish, PASSWORD, "2001:db8::1")
+    first, second, *_ = await services.signups.page()
+    await services.signups.refuse(first.id)
+    await services.signups.approve(second.id)
     now = services.clock.now_ms()
 
     async def put(tx: object) -> None:
@@ -83,6 +92,7 @@ PATHS = (
     "/operator/accounts/1001/settings", "/operator/accounts/1001/credits", "/operator/accounts/1001/bill",
     "/operator/accounts/1001/senders", "/operator/accounts/1001/replies", "/operator/accounts/1001/rates",
     "/operator/accounts/1001/access", "/operator/accounts/1003/access", "/operator/rates", "/operator/carriers",
+    "/operator/signups", "/operator/signups?show=over",
     "/operator/carriers/new", "/operator/carriers/1", "/operator/carriers/2", "/operator/carriers/2/edit",
     "/operator/carriers/1/remove", "/operator/carriers/1/unmatched", "/operator/numbers", "/operator/unrouted",
     "/operator/keywords", "/operator/uncertain", "/operator/uncertain/all", "/operator/webhooks",
