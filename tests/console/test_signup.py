@@ -1,4 +1,4 @@
-"""Signing up for a trial through the pages: asked, approved or confirmed, limited, and not there where it is off."""
+"""Signing up for a trial through the pages: asked, approved or confirmed, limited; not there where it is off."""
 
 from __future__ import annotations
 

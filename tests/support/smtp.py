@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socket
 import ssl
 import threading
@@ -11,13 +12,12 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from types import TracebackType
-from typing import cast
 
 
 @dataclass
 class FakeSmtp:
-    """`answers` are the replies to commands (by their first word, `GREETING`, or `.` for a whole mail) that are not
-    the usual ones. `silent` names what is never answered, `slow` what is answered octet by octet without an end.
+    """`answers` are the replies to commands (by their first word, `GREETING`, or `.` for a whole mail) that are
+    not the usual ones. `silent` names what is never answered, `slow` what is answered octet by octet without end.
     With `context` it offers STARTTLS, or, where `implicit`, speaks TLS from the first octet."""
 
     answers: dict[str, str] = field(default_factory=dict)
@@ -48,10 +48,8 @@ class FakeSmtp:
     ) -> None:
         self._open = False
         for each in (self._listening, *self._sockets):
-            try:
+            with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             each.close()
         for thread in self._threads:
             thread.join(5)
@@ -129,7 +127,7 @@ class FakeSmtp:
                     return
                 if "." not in self.answers:
                     mail = message_from_bytes(b"\r\n".join(body) + b"\r\n", policy=policy.SMTP)
-                    self.mails.append((sender, recipient, cast("EmailMessage", mail)))
+                    self.mails.append((sender, recipient, mail))
             elif word == "QUIT":
                 self._answer(sock, word, "221 bye")
                 return
