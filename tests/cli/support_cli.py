@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from cooee.cli import main
@@ -18,17 +15,6 @@ from cooee.cli import main
 PASSWORD = "a long password"
 NEW = "Note: "
 """How the line begins that says that a command made its database."""
-
-
-@pytest.fixture(autouse=True)
-def logs_restored() -> Iterator[None]:
-    """Logging as it was before: a command sets it up for its own streams, which end with the test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @dataclass

@@ -9,9 +9,6 @@ import pytest
 import structlog
 
 from cooee import logs
-from tests.cli.support_cli import logs_restored
-
-__all__ = ["logs_restored"]
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
