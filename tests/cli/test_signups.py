@@ -73,8 +73,12 @@ def test_list_approve_and_refuse(shell: Shell) -> None:
     for wrong, said in ((second["id"], "was refused already"), (99, "there is no sign-up 99")):
         assert said in shell("signup", "approve", str(wrong), code=1)
         assert said in shell("signup", "refuse", str(wrong), code=1)
+    asked(shell, "cleo", "dora")
+    ids = [str(each["id"]) for each in shell.json("signup", "list")]
+    assert shell("signup", "refuse", *ids).count("is refused") == 2
+    shell("signup", "refuse", code=2)
     noted = [(line.actor_kind, line.action, line.account) for line in lines(shell)]
-    assert noted[:2] == [("cli", "sign-up refused", "bob"), ("cli", "sign-up approved", "ann")]
+    assert noted[2:4] == [("cli", "sign-up refused", "bob"), ("cli", "sign-up approved", "ann")]
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,7 @@ def test_an_operator_helps_where_a_mail_does_not_come(opened: Open) -> None:
     with mailing(opened) as (running, deliver):
         kim = operator(running)
         ask(running)
-        assert "on its way" in kim.get("/operator/signups").words
+        assert "not tried yet" in kim.get("/operator/signups").words
         first = deliver()
         assert "sent" in kim.get("/operator/signups").words
         ((signup_id,),) = rows(running, "SELECT id FROM signup")
@@ -367,6 +367,10 @@ def test_a_mailbox_has_one_trial_for_operators_too(opened: Open) -> None:
     shown = kim.post(f"/operator/signups/{second}/approve", of="/operator/signups")
     assert "Approved without credits" in shown.words
     assert rows(running, "SELECT name, credits FROM account ORDER BY id") == [("ann", 100), ("ann-2", 0)]
+    # Who is behind it is known of both.
+    for account_id, email in rows(running, "SELECT account_id, email FROM trial"):
+        assert f"Ann & Co, {email}" in kim.get(f"/operator/accounts/{account_id}").words
+    assert len(rows(running, "SELECT * FROM trial")) == 2
 
 
 def test_without_credits(opened: Open) -> None:
@@ -469,6 +473,25 @@ def test_the_list_has_pages(opened: Open, monkeypatch: pytest.MonkeyPatch) -> No
         if further:
             shown = kim.get(further[-1])
     assert names == [f"user-{at}" for at in (4, 3, 2, 1, 0)]
+
+
+def test_pages_for_strangers_are_strict(opened: Open) -> None:
+    running = opened(signup="email")
+    for path in ("/signup", "/signup/sent", "/signup/confirm?key=x"):
+        shown = Browser(running).get(path)
+        policy = shown.header("content-security-policy") or ""
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert shown.header("x-frame-options") == "DENY"
+        assert "no-store" in (shown.header("cache-control") or "")
+        assert shown.header("referrer-policy") == "same-origin"
+        assert 'style="' not in shown.text
+        assert not re.search(r"<script(?![^>]*(src=|application/json))", shown.text)
+        assert not re.search(r'\son\w+="', shown.text)
+        for link in [link for link in shown.page.links if link.startswith("/")]:
+            assert Browser(running).get(link).status == 200, link
+        for resource in shown.page.resources:
+            assert resource.startswith("/static/")
 
 
 def test_the_settings_of_the_form(opened: Open) -> None:

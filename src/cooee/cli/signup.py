@@ -130,18 +130,21 @@ def approve(settings: Settings, id: int) -> None:
 
 
 @signup.command()
-@click.argument("id", type=click.IntRange(1, 2**53))
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1, 2**53))
 @takes_settings("database")
-def refuse(settings: Settings, id: int) -> None:
-    """Refuse the sign-up ID. Whoever has its password is told so at the sign-in page.
+def refuse(settings: Settings, ids: tuple[int, ...]) -> None:
+    """Refuse the sign-ups with these IDs. Whoever has the password of one is told so at the sign-in page.
 
     \b
-    Example:
+    Examples:
       cooee signup refuse 42
+      cooee signup refuse 43 44 45
     """
 
-    async def work() -> str:
+    async def work() -> None:
         async with _signups(settings) as signups:
-            return await signups.refuse(id)
+            for each in ids:
+                name = await signups.refuse(each)
+                click.echo(f"sign-up {each}, of {name}, is refused")
 
-    click.echo(f"sign-up {id}, of {run(work())}, is refused")
+    run(work())

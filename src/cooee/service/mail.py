@@ -108,6 +108,9 @@ class _Attempt:
             smtp.ehlo()
         if server.user:
             smtp.login(server.user, server.password)
+        if self._over:
+            # Given up, and about to be tried again.
+            raise TimeoutError
         if self._to:
             smtp.sendmail(server.sender, [self._to], self._content)
         # The mail is theirs by now: how they part with us changes nothing.

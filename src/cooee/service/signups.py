@@ -280,7 +280,7 @@ class Signups:
         return await self._database.read(lambda tx: rows.count_waiting(tx, now))
 
     async def trial_of(self, account: Account) -> Trial | None:
-        """Who is behind a trial account; None for another."""
+        """Who is behind an account that came of a sign-up; None for another."""
         return await self._database.read(lambda tx: rows.trial_of(tx, account.id))
 
     async def approve(self, signup_id: int) -> tuple[str, int, int]:

@@ -68,7 +68,7 @@ class DueMail:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Who is behind a trial account. `at` is UTC ms."""
+    """Who is behind an account that came of a sign-up. `at` is UTC ms."""
 
     email: str
     company: str
@@ -181,16 +181,19 @@ async def finish(tx: Tx, signup_id: int, state: SignupState, account_id: int | N
 
 
 async def add_trial(tx: Tx, wish: Wish, account_id: int, now: int) -> bool:
-    """The mailbox has its trial with this account; False where it had one before."""
-    added = await tx.run(
-        "add_trial",
-        email_key=wish.email_key, email=wish.email, company=wish.company, account_id=account_id, now=now,
-    )  # fmt: skip
-    return added == 1
+    """This account came of a sign-up. Whether its mailbox has its trial with it; False where it had one before."""
+    values = {
+        "account_id": account_id, "email": wish.email, "email_key": wish.email_key, "company": wish.company,
+        "now": now,
+    }  # fmt: skip
+    if await tx.run("add_trial", granted=1, **values):
+        return True
+    await tx.run("add_trial", granted=0, **values)
+    return False
 
 
 async def trial_of(tx: Tx, account_id: int) -> Trial | None:
-    """Who is behind a trial account; None for another."""
+    """Who is behind an account that came of a sign-up; None for another."""
     row = await tx.one("trial_of_account", account_id=account_id)
     return None if row is None else Trial(*row)
 

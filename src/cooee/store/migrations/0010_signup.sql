@@ -46,15 +46,16 @@ CREATE TABLE signup_try (
 CREATE INDEX signup_try_at ON signup_try (at);
 CREATE INDEX signup_try_network ON signup_try (network, at);
 
--- Which mailbox had its trial, and who is behind a trial account. It stays as long as the account: that is what makes
--- a trial one.
+-- Who is behind an account that came of a sign-up, and which mailbox had its trial with it (`granted`): there is one of
+-- those for a mailbox. It stays as long as the account: that is what makes a trial one.
 CREATE TABLE trial (
-    email_key  TEXT PRIMARY KEY,
+    account_id BIGINT PRIMARY KEY,
     email      TEXT NOT NULL,
+    email_key  TEXT NOT NULL,
     company    TEXT NOT NULL,
-    account_id BIGINT NOT NULL,
+    granted    SMALLINT NOT NULL,
     at         BIGINT NOT NULL
 );
-CREATE INDEX trial_account ON trial (account_id);
+CREATE UNIQUE INDEX trial_mailbox ON trial (email_key) WHERE granted = 1;
 
 INSERT INTO counter (name, value) VALUES ('signup', 1);

@@ -44,21 +44,24 @@ ON CONFLICT DO NOTHING;
 -- name: signup_by_id
 SELECT s.id, s.created_at, s.state, s.over_at, s.name, s.company, s.email, s.email_key, s.zone, s.country, s.network,
     s.account_id, s.mail_state, s.mail_at, s.mail_tries, s.mail_error, s.password_hash, a.name
-FROM signup s LEFT JOIN trial t ON t.email_key = s.email_key LEFT JOIN account a ON a.id = t.account_id
+FROM signup s LEFT JOIN trial t ON t.email_key = s.email_key AND t.granted = 1
+    LEFT JOIN account a ON a.id = t.account_id
 WHERE s.id = :id;
 
 -- name: signups_waiting
 -- Those that wait, below an id, the newest first; with the account that the mailbox had its trial with.
 SELECT s.id, s.created_at, s.state, s.over_at, s.name, s.company, s.email, s.email_key, s.zone, s.country, s.network,
     s.account_id, s.mail_state, s.mail_at, s.mail_tries, s.mail_error, s.password_hash, a.name
-FROM signup s LEFT JOIN trial t ON t.email_key = s.email_key LEFT JOIN account a ON a.id = t.account_id
+FROM signup s LEFT JOIN trial t ON t.email_key = s.email_key AND t.granted = 1
+    LEFT JOIN account a ON a.id = t.account_id
 WHERE s.state = 0 AND s.over_at > :now AND s.id < :before ORDER BY s.id DESC LIMIT :limit;
 
 -- name: signups_over
 -- The others: decided, or expired.
 SELECT s.id, s.created_at, s.state, s.over_at, s.name, s.company, s.email, s.email_key, s.zone, s.country, s.network,
     s.account_id, s.mail_state, s.mail_at, s.mail_tries, s.mail_error, s.password_hash, a.name
-FROM signup s LEFT JOIN trial t ON t.email_key = s.email_key LEFT JOIN account a ON a.id = t.account_id
+FROM signup s LEFT JOIN trial t ON t.email_key = s.email_key AND t.granted = 1
+    LEFT JOIN account a ON a.id = t.account_id
 WHERE (s.state <> 0 OR s.over_at <= :now) AND s.id < :before ORDER BY s.id DESC LIMIT :limit;
 
 -- name: count_signups_waiting
@@ -78,8 +81,9 @@ UPDATE signup SET state = :state, over_at = :now, account_id = CAST(:account_id 
 WHERE id = :id AND state = 0 AND over_at > :now;
 
 -- name: add_trial
-INSERT INTO trial (email_key, email, company, account_id, at) VALUES (:email_key, :email, :company, :account_id, :now)
-ON CONFLICT (email_key) DO NOTHING;
+INSERT INTO trial (account_id, email, email_key, company, granted, at)
+VALUES (:account_id, :email, :email_key, :company, :granted, :now)
+ON CONFLICT DO NOTHING;
 
 -- name: trial_of_account
 SELECT email, company, at FROM trial WHERE account_id = :account_id;
@@ -110,7 +114,8 @@ RETURNING id, name, email, email_key, mail_tries;
 -- How many sign-ups' mails went to a mailbox since then, and the account that it had its trial with.
 SELECT
     (SELECT COUNT(*) FROM signup WHERE email_key = :email_key AND mail_state = 2 AND mail_at > :since),
-    (SELECT a.name FROM trial t JOIN account a ON a.id = t.account_id WHERE t.email_key = :email_key);
+    (SELECT a.name FROM trial t JOIN account a ON a.id = t.account_id
+     WHERE t.email_key = :email_key AND t.granted = 1);
 
 -- name: signup_mailed
 -- What came of a try. `tries` tells that nobody else has tried meanwhile. A link counts from when its mail went out.
