@@ -371,6 +371,9 @@ def test_a_mailbox_has_one_trial_for_operators_too(opened: Open) -> None:
     for account_id, email in rows(running, "SELECT account_id, email FROM trial"):
         assert f"Ann & Co, {email}" in kim.get(f"/operator/accounts/{account_id}").words
     assert len(rows(running, "SELECT * FROM trial")) == 2
+    ask(running, name="ann-3", email="annlee@gmail.com")
+    shown = kim.get("/operator/signups")
+    assert re.findall(r"had a trial: ([\w-]+)", shown.words) == ["ann"]
 
 
 def test_without_credits(opened: Open) -> None:
@@ -468,7 +471,7 @@ def test_the_list_has_pages(opened: Open, monkeypatch: pytest.MonkeyPatch) -> No
         ask(running, name=f"user-{at}", email=f"user{at}@example.org")
     shown, names = kim.get("/operator/signups"), []
     for _ in range(3):
-        names += re.findall(r'scope="row">(user-\d)', shown.text)
+        names += re.findall(r"<h2>(user-\d)", shown.text)
         further = [link for link in shown.page.links if "before=" in link]
         if further:
             shown = kim.get(further[-1])
