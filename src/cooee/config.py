@@ -22,6 +22,7 @@ from cooee.model.errors import ConfigError
 from cooee.model.msisdn import country_calling_code
 from cooee.model.options import options, unknown
 from cooee.model.originator import parse_originator
+from cooee.model.proxies import TrustedProxies
 from cooee.model.signup import check_email
 
 PREFIX = "COOEE_"
@@ -87,6 +88,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_limit_mb: Annotated[
         int, Meta(ge=1, le=1024, description="Largest request body in MiB; larger ones are answered with -906.")
     ] = 64
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses or networks (CIDR) of reverse proxies in front, such as `127.0.0.1` or "
+            "`10.0.0.0/8`. From them, and from nobody else, `X-Forwarded-For` and `X-Forwarded-Proto` are "
+            "believed: failed logins, the audit log and cookies then go by the client, not by the proxy.",
+        ),
+    ] = ()
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Origins whose pages may call the API from a browser, or `*` for all.")
     ] = ()
@@ -99,7 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="People reach the console over https, through a proxy in front: its cookies are then "
-            "marked Secure. Leave it off for plain http, or nobody can sign in."
+            "marked Secure. Leave it off for plain http, or nobody can sign in. Not needed where a trusted proxy "
+            "says so (`trusted_proxies`).",
         ),
     ] = False
     session_idle_m: Annotated[
@@ -254,6 +264,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout_s: Annotated[
         float, Meta(ge=1, le=300, description="How long to wait for each answer of the mail server.")
     ] = 20.0
+    keep_receipts_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days that delivery receipts are kept as the carriers wrote them, to be shown with their "
+            "message; not longer than `keep_messages_days`. 0: none are kept, and those that were are removed.",
+        ),
+    ] = 30
 
     @property
     def node_name(self) -> str:
@@ -301,6 +320,7 @@ def load(
             f"role {settings.role} needs a PostgreSQL database that the nodes share; one SQLite file belongs to "
             "one process: use role all"
         )
+    TrustedProxies(settings.trusted_proxies)
     if 0 < settings.keep_messages_days < 8:
         raise ConfigError(
             f"keep_messages_days is {settings.keep_messages_days}: receipts may come for 7 days, so use 8 or "

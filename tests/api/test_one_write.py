@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from cooee.app.http import OneWrite
+from cooee.app.http import OneWrite, Watched
+from cooee.web.respond import send_answer
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Wire(asyncio.Transport):
@@ -41,6 +42,10 @@ class Wire(asyncio.Transport):
 
 async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:
     path = scope["path"]
+    if path.startswith("/api"):
+        await receive()
+        await send_answer(scope, send, {"Code": 0}, ((b"x-extra", b"1"),) if path == "/api/extra" else ())
+        return
     if path == "/reads":
         await receive()
     if path == "/fails":
@@ -54,14 +59,24 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
         await send({"type": "http.response.body", "body": chunk, "more_body": no < len(chunks)})
 
 
-async def answer(*requests: bytes) -> Wire:
-    config = uvicorn.Config(app, http=OneWrite, ws="none", lifespan="off", log_config=None, access_log=False)
+async def answer(*requests: bytes, kind: type[OneWrite] = OneWrite, paused: bool = False) -> Wire:
+    """What is written for requests; `paused` while the client takes nothing, until all of them are here."""
+    config = uvicorn.Config(app, http=kind, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
-    protocol = OneWrite(config=config, server_state=ServerState(), app_state={})
+    state = ServerState()
+    state.default_headers = [(b"date", b"today")]
+    protocol = kind(config=config, server_state=state, app_state={})
     wire = Wire()
     protocol.connection_made(wire)
+    if paused:
+        protocol.pause_writing()
     for request in requests:
         protocol.data_received(request)
+    if paused:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert wire.writes == []
+        protocol.resume_writing()
     for _ in range(20):
         await asyncio.sleep(0)
     if protocol.timeout_keep_alive_task is not None:
@@ -108,3 +123,48 @@ def test_a_closed_connection_gets_everything_first() -> None:
     wire = asyncio.run(answer(get("/fails")))
     assert b"".join(wire.writes).endswith(b"Internal Server Error")
     assert wire.closed
+
+
+def parsed(write: bytes) -> tuple[bytes, dict[bytes, bytes], bytes]:
+    head, _, body = write.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    headers = {name: value for name, _, value in (line.partition(b": ") for line in lines)}
+    assert len(headers) == len(lines)
+    return first, headers, body
+
+
+@pytest.mark.parametrize("kind", [OneWrite, Watched])
+@pytest.mark.parametrize("path", ["/api", "/api/extra"])
+def test_an_answer_is_the_same_by_the_short_way_and_the_long_one(kind: type[OneWrite], path: str) -> None:
+    (write,) = asyncio.run(answer(get(path), kind=kind)).writes
+    extra = {b"x-extra": b"1"} if path == "/api/extra" else {}
+    assert parsed(write) == (
+        b"HTTP/1.1 200 OK",
+        {
+            b"content-type": b"application/json", b"x-content-type-options": b"nosniff",
+            b"cache-control": b"no-store", b"content-length": b"10", b"date": b"today", **extra,
+        },
+        b'{"Code":0}',
+    )  # fmt: skip
+
+
+def test_short_answers_in_a_pipeline_come_in_order() -> None:
+    wire = asyncio.run(answer(get("/api") + get("/") + get("/api") + get("/api/extra"), kind=Watched))
+    assert [parsed(write)[2] for write in wire.writes] == [b'{"Code":0}', b"hello", b'{"Code":0}', b'{"Code":0}']
+
+
+def test_a_short_answer_waits_for_a_client_that_takes_nothing() -> None:
+    wire = asyncio.run(answer(get("/api"), kind=Watched, paused=True))
+    assert parsed(b"".join(wire.writes))[2] == b'{"Code":0}'
+
+
+def test_a_short_answer_to_a_client_that_wants_no_other_closes() -> None:
+    wire = asyncio.run(answer(get("/api", extra="Connection: close\r\n"), kind=Watched))
+    assert parsed(b"".join(wire.writes))[1][b"connection"] == b"close"
+    assert wire.closed
+
+
+def test_a_short_answer_to_head_has_no_body() -> None:
+    wire = asyncio.run(answer(get("/api", "HEAD"), kind=Watched))
+    _, headers, body = parsed(b"".join(wire.writes))
+    assert (headers[b"content-length"], body) == (b"10", b"")

@@ -34,14 +34,15 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def talk(what: Talk, patience_s: float = PATIENCE_S) -> None:
+def talk(what: Talk, patience_s: float = PATIENCE_S, keep_alive_s: int = 5) -> None:
     """Runs `what` against a server of its own."""
     protocol = type("Impatient", (Watched,), {"patience_s": patience_s})
 
     async def main() -> None:
         config = uvicorn.Config(
-            app, port=0, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False
-        )
+            app, port=0, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+            timeout_keep_alive=keep_alive_s,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve())
         while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
@@ -155,3 +156,32 @@ def test_who_goes_on_is_waited_for() -> None:
         assert await answer(reader) == b"0"
 
     talk(what)
+
+
+def test_a_connection_is_kept_while_requests_come_and_closed_when_none_does() -> None:
+    """One timer for all of them: it counts from the last answer, not from when it was set."""
+
+    async def what(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() - began < 2.2:
+            writer.write(b"GET /at-once HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await answer(reader) == b"0"
+            await asyncio.sleep(0.4)
+        last = loop.time() - 0.4
+        assert await reader.read() == b""
+        assert 0.9 < loop.time() - last < 3
+
+    talk(what, patience_s=30, keep_alive_s=1)
+
+
+def test_a_request_that_takes_longer_than_a_connection_is_kept_is_answered() -> None:
+    async def what(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /at-once HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await answer(reader) == b"0"
+        await asyncio.sleep(0.8)
+        writer.write(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await answer(reader) == b"0"
+        assert await reader.read() == b""
+
+    talk(what, patience_s=30, keep_alive_s=1)

@@ -62,6 +62,15 @@ def test_every_family_of_changes(shell: Shell) -> None:
     assert len(lines(shell, account="acme")) == 7
 
 
+def test_campaigns_lists_and_opt_outs_too(shell: Shell) -> None:
+    shell.account("acme")
+    shell("optout", "add", "61400123456", "--account", "acme")
+    (line, *_) = lines(shell, account="acme")
+    assert (line.actor_kind, line.action, line.detail, line.address) == (
+        "cli", "numbers opted out", "61400123456", "",
+    )  # fmt: skip
+
+
 def test_what_changes_nothing_is_not_in_it(shell: Shell) -> None:
     shell.account()
     before = len(lines(shell))

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 import pytest
 
 from cooee.model.campaign import CampaignState
-from cooee.model.clock import SystemClock
+from cooee.model.clock import DAY, SystemClock
 from cooee.model.message import FLAG_UNCERTAIN, MessageState
+from cooee.smpp.codes import Tag
+from cooee.smpp.pdu import DeliverSm, encode
+from cooee.store import receiptlog
 from cooee.store.database import Row, Tx
 from cooee.store.open import open_database
+from cooee.store.receipts import DELIVERED, Incoming
 from tests.cli.support_cli import Shell
 
 A, B, C, D = 61400123456, 61400123457, 61400123458, 61400123459
@@ -30,8 +34,13 @@ UNTOUCHED = (MessageState.UNCERTAIN, MessageState.WASHED)
 """Of these no part was accepted."""
 
 
-def record(shell: Shell, campaign: int, rows: Sequence[tuple[int, MessageState, int, int | None]]) -> None:
-    """Writes outcomes as an engine would: (number, state, flags, uncertain_until)."""
+def record(
+    shell: Shell,
+    campaign: int,
+    rows: Sequence[tuple[int, MessageState, int, int | None]],
+    at: int = 1_780_000_000_000,
+) -> None:
+    """Writes outcomes as an engine would: (number, state, flags, uncertain_until); first tried at `at`, UTC ms."""
 
     async def main() -> None:
         database = await open_database(shell.database, SystemClock(), pool=2)
@@ -39,10 +48,10 @@ def record(shell: Shell, campaign: int, rows: Sequence[tuple[int, MessageState, 
         async def work(tx: Tx) -> None:
             table: list[Row] = [
                 (1001, campaign, number, int(state), 1, 2, 0 if state in UNTOUCHED else 3, flags, 1,
-                 1_780_000_000_000, until, 0, None)
+                 at, until, 0, None)
                 for number, state, flags, until in rows
             ]  # fmt: skip
-            await tx.many("record", table, carrier_id=1, now=1_780_000_060_000)
+            await tx.many("record", table, carrier_id=1, now=at + 60_000)
 
         try:
             await database.write(work)
@@ -74,6 +83,54 @@ def test_a_message_is_sent_as_the_api_would_and_can_be_found(shell: Shell, campa
     assert re.search(r"^State +waiting: its turn has not come yet$", said, re.M)
     assert re.search(r"^Carrier +telco$", said, re.M)
     assert shell("campaign", "list", "--account", "acme").count(str(campaign)) == 1
+
+
+def test_receipts_are_shown_as_the_carrier_wrote_them(
+    shell: Shell, campaign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Receipts of a time so long ago are kept only where nobody removed them yet.
+    at = SystemClock().now_ms() - 60 * DAY
+    record(shell, campaign, [(number, MessageState.HANDED_OVER, 0, None) for number in (A, B)], at)
+    text = b"id:x%d stat:DELIVRD err:000 text:\x1b[31mHi"
+    tlvs = ((int(Tag.MESSAGE_STATE), b"\x02"), (0x1403, b"\x01\xff"))
+
+    async def main() -> None:
+        database = await open_database(shell.database, SystemClock(), pool=2)
+
+        async def work(tx: Tx) -> None:
+            for part in (0, 1):
+                pdu = DeliverSm(1, source_addr=str(A), destination_addr="Acme", esm_class=4,
+                    short_message=text % part, tlvs=tlvs)  # fmt: skip
+                ref = (f"x{part}", at, 1001, campaign, A, part, 1)
+                came = Incoming(f"x{part}", A, "Acme", DELIVERED, "", 0, 5, encode(pdu)[16:])
+                await receiptlog.keep(tx, 1, [(ref, came)], at + 30_000 + part)
+
+        try:
+            await database.write(work)
+        finally:
+            await database.close()
+
+    asyncio.run(main())
+    page = shell("message", "show", str(campaign), str(A))
+    said = page[page.index("Receipt ") :]
+    assert re.search(r"^Receipt .*, telco, attempt 1, part 1: delivered$", said, re.M)
+    assert re.search(rf"^  deliver_sm from {A} to Acme, esm_class 0x04 \(receipt\)$", said, re.M)
+    assert (
+        "\n  id:x1 stat:DELIVRD err:000 text:\\x1b[31mHi\n  message_state: 2 (delivered)\n  0x1403: 01 ff\n"
+        in said
+    )
+    assert "some may be gone" in said
+    assert "No receipt was found." in shell("message", "show", str(campaign), str(B))
+    shown = shell.json("message", "show", str(campaign), str(A))
+    assert [(one["part"], one["state"], one["message_id"]) for one in shown["receipts"]] == [
+        (1, "delivered", "x0"),
+        (2, "delivered", "x1"),
+    ]
+    assert shown["receipts"][0]["tlvs"][1] == {"name": "0x1403", "value": "01 ff"}
+    assert shown["receipts_complete"] is False
+    monkeypatch.setenv("COOEE_KEEP_RECEIPTS_DAYS", "0")
+    assert "Receipts are not kept as they come" in shell("message", "show", str(campaign), str(A))
+    assert shell.json("message", "show", str(campaign), str(A))["receipts"] is None
 
 
 def test_refusals_are_the_apis_own(shell: Shell) -> None:
@@ -184,6 +241,11 @@ def test_a_person_settles_what_is_uncertain(shell: Shell, campaign: int) -> None
     assert page.count("held for you") == 3
     assert len(shell.json("uncertain", "list", "--limit", "2")) == 2
     assert shell("uncertain", "fail", "--campaign", str(campaign), "--number", str(A)).startswith("1 message ")
+    for action in ("fail", "resend"):
+        said = shell("uncertain", action, "--campaign", str(campaign), "--number", str(A), code=1)
+        assert f"{A} is not uncertain in campaign {campaign}" in said
+        assert "there is no campaign 99" in shell("uncertain", action, "--campaign", "99", code=1)
+    assert "there is no campaign 99" in shell("uncertain", "list", "--campaign", "99", code=1)
     assert shell("uncertain", "resend", "--campaign", str(campaign)).startswith("2 messages are sent again")
     listed = shell.json("uncertain", "list")
     assert [(row["campaign_id"], row["destination"], row["held"]) for row in listed] == [

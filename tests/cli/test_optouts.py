@@ -34,7 +34,7 @@ def test_add_list_remove(acme: Shell) -> None:
     assert "61400123456" in table
     assert "Australia/Sydney" in table
     said = acme("optout", "remove", *OF_ACME, "0400123456", "61400000000")
-    assert said == "1 number may be written to by acme again\n"
+    assert said == "1 number may be written to by acme again; 1 was not opted out\n"
     assert [row[0] for row in listed(acme)] == ["61400123457"]
     (past,) = acme.json("optout", "list", *OF_ACME, "--number", "61400123456")
     assert (past["deleted_reason"], past["deleted_who"]) == ("Admin", "operator")

@@ -29,7 +29,8 @@ def test_the_commands_are_those_that_were_asked_for() -> None:
         credits credits.report
         message message.show uncertain uncertain.list uncertain.resend uncertain.fail
         number number.add number.remove number.list keyword keyword.add keyword.remove keyword.list keyword.account
-        reply reply.list reply.unrouted reply.assign reply.recover handset handset.reply handset.inbox
+        reply reply.list reply.unrouted reply.assign reply.delete reply.recover
+        handset handset.reply handset.inbox
         optout optout.add optout.remove optout.import optout.list
         retention retention.run
         webhook webhook.show webhook.deliveries webhook.parked webhook.replay webhook.test"""

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from cooee.model.clock import SystemClock
 from cooee.smpp.pdu import DeliverSm, encode
 from cooee.smpp.smsc import Smsc, SmscConfig
@@ -81,18 +83,54 @@ def test_unrouted_replies_are_shown_and_assigned(shell: Shell) -> None:
     ]  # fmt: skip
     assert "…" in shell("reply", "unrouted", "--number", "+" + NUMBER)
     (first,) = (row["id"] for row in rows if row["text"] == "hello")
-    assert shell("reply", "assign", str(first), "999", "--account", "acme") == "1 replies assigned to acme\n"
-    assert shell("reply", "assign", str(first), "--account", "acme") == "0 replies assigned to acme\n"
+    said = shell("reply", "assign", str(first), "999", "998", "--account", "acme", code=1)
+    assert said.startswith("Error: 998, 999 are no unrouted replies: cooee reply unrouted shows")
+    assert shell("reply", "assign", str(first), "--account", "acme") == "1 reply assigned to acme\n"
+    assert f"{first} is no unrouted reply" in shell("reply", "assign", str(first), "--account", "acme", code=1)
     assert [row["id"] for row in shell.json("reply", "list", "acme")] == [first]
     said = shell("number", "add", NUMBER, "--account", "acme", "--kind", "dedicated", "--assign-past")
     assert said == f"number {NUMBER} added, dedicated; 2 replies assigned\n"
     assert {row["kind"] for row in shell.json("reply", "list", "acme")} == {"reply", "stop"}
     assert [row["number"] for row in shell.json("optout", "list", "--account", "acme")] == [HANDSET]
-    assert shell("reply", "assign", "--number", "1999", "--account", "acme") == "1 replies assigned to acme\n"
+    assert shell("reply", "assign", "--number", "1999", "--account", "acme") == "1 reply assigned to acme\n"
+    assert "nothing to 1999 is unrouted" in shell(
+        "reply", "assign", "--number", "1999", "--account", "acme", code=1
+    )
     assert shell("reply", "unrouted") == "Every reply has found its account.\n"
     assert "name replies by their ids" in shell("reply", "assign", "--account", "acme", code=2)
     assert HANDSET in shell("reply", "list", "acme")
     assert shell.json("reply", "list", "acme", "--limit", "1")[0]["retrieved_at"] is None
+
+
+def test_unrouted_replies_are_deleted(shell: Shell) -> None:
+    shell.account()
+    shell("migrate")
+    write(shell, "hello", "there", "more")
+    write(shell, "other", "another", to="1999")
+    ids = {row["text"]: str(row["id"]) for row in shell.json("reply", "unrouted")}
+    asked = shell("reply", "delete", ids["hello"], stdin="n\n")
+    assert "Throw this reply away for good? [y/N]" in asked
+    assert asked.endswith("nothing was deleted\n")
+    assert len(shell.json("reply", "unrouted")) == 5
+    said = shell("reply", "delete", ids["hello"], ids["there"], "999", stdin="y\n")
+    assert "Throw these 2 replies away for good?" in said
+    assert said.endswith("2 unrouted replies deleted\n")
+    assert shell("reply", "delete", ids["more"], "--yes") == "1 unrouted reply deleted\n"
+    assert shell("reply", "delete", ids["more"]) == "0 unrouted replies deleted\n"
+    assert shell("reply", "delete", "--number", "+1999", "--yes") == "2 unrouted replies deleted\n"
+    assert shell("reply", "unrouted") == "Every reply has found its account.\n"
+    for wrong in ((), ("17", "--number", "1999")):
+        assert "name replies by their ids" in shell("reply", "delete", *wrong, code=2)
+
+
+def test_what_is_an_accounts_cannot_be_deleted(shell: Shell) -> None:
+    shell.account()
+    shell("migrate")
+    write(shell, "hello")
+    (row,) = shell.json("reply", "unrouted")
+    shell("reply", "assign", str(row["id"]), "--account", "acme")
+    shell("reply", "delete", str(row["id"]), "--yes")
+    assert [each["id"] for each in shell.json("reply", "list", "acme")] == [row["id"]]
 
 
 def test_keywords(shell: Shell) -> None:
@@ -167,7 +205,7 @@ def phones() -> Iterator[Smsc]:
         loop.close()
 
 
-def test_handsets(sqlite: Shell) -> None:
+def test_handsets(sqlite: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with phones() as smsc:
         port = ("--control-port", str(smsc.control_port))
         ask = ("handset", "reply", "--from", HANDSET, "--to", NUMBER)
@@ -178,4 +216,14 @@ def test_handsets(sqlite: Shell) -> None:
         assert "20 printable ASCII" in refused
         assert sqlite("handset", "inbox", HANDSET, *port).startswith(f"Handset {HANDSET} has received nothing")
         assert sqlite.json("handset", "inbox", HANDSET, *port) == []
+        # A shell whose server has its control port from the environment, or from the file of the server.
+        monkeypatch.setenv("COOEE_SIMULATE_CONTROL_PORT", port[1])
+        assert sqlite(*ask, "--text", "Yes") == "sent\n"
+        assert sqlite.json("handset", "inbox", HANDSET) == []
+        monkeypatch.setenv("COOEE_SIMULATE_CONTROL_PORT", "1")
+        assert sqlite.json("handset", "inbox", HANDSET, *port) == []
+        assert "control port 1 " in sqlite("handset", "inbox", HANDSET, code=1)
+        monkeypatch.delenv("COOEE_SIMULATE_CONTROL_PORT")
+        (sqlite.folder / "cooee.toml").write_text(f"simulate_control_port = {port[1]}\n")
+        assert sqlite.json("handset", "inbox", HANDSET, "--config", str(sqlite.folder / "cooee.toml")) == []
     assert "no simulated SMSC answers" in sqlite("handset", "inbox", HANDSET, *port, code=1)

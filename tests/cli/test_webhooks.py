@@ -205,6 +205,10 @@ def test_a_test_says_what_came_back(shell: Shell, monkeypatch: pytest.MonkeyPatc
         (["--reply-webhook", "none", "--webhook-username", "u"], None, 1, "no webhook needs no login"),
         (["--webhook-username", "u"], None, 1, "has no webhook: give its URL"),
         (["--webhook-password-stdin"], "pw\n", 1, "has no webhook: give its URL"),
+        (["--reply-webhook-stdin", "--reply-webhook", URL], URL + "\n", 2, "give one of them"),
+        (["--reply-webhook-stdin"], "", 2, "--reply-webhook-stdin: standard input holds no URL"),
+        (["--reply-webhook-stdin"], "ftp://x/\n", 1, "Error: "),
+        (["--reply-webhook-stdin", "--webhook-password-stdin"], URL + "\n", 2, "holds no password"),
         (["--reply-webhook", URL, "--webhook-password-stdin"], "", 2, "holds no password"),
     ],
 )
@@ -212,6 +216,19 @@ def test_what_cannot_be(sqlite: Shell, arguments: list[str], stdin: str | None, 
     sqlite.account()
     assert reason in sqlite("account", "set", "acme", *arguments, stdin=stdin, code=code)
     assert sqlite.json("webhook", "show", "acme") == {"account": "acme", "on": False}
+
+
+def test_a_url_that_holds_a_secret_comes_from_standard_input(sqlite: Shell) -> None:
+    sqlite.account()
+    sqlite("account", "set", "acme", "--reply-webhook-stdin", stdin=URL + "\n")
+    shown = sqlite.json("webhook", "show", "acme")
+    assert (shown["url"], shown["has_password"]) == ("https://acme.example/hook?token=…", False)
+    lines = "https://other.example/\ns3cret\n"
+    sqlite("account", "set", "acme", "--webhook-password-stdin", "--reply-webhook-stdin", stdin=lines)
+    shown = sqlite.json("webhook", "show", "acme")
+    assert (shown["url"], shown["has_password"]) == ("https://other.example/", True)
+    sqlite("account", "set", "acme", "--reply-webhook-stdin", stdin="none\n")
+    assert sqlite.json("webhook", "show", "acme")["on"] is False
 
 
 def test_a_wrong_url_changes_nothing_else(sqlite: Shell) -> None:

@@ -75,6 +75,8 @@ def test_the_environment_is_read_as_the_setting_is_typed(variable: str, text: st
         ({"COOEE_SIMULATE": "maybe"}, "", "takes true or false, not 'maybe'"),
         ({"COOEE_MAX_AGE_H": "nan"}, "", "takes a number from 0.01 to 720, not 'nan'"),
         ({"COOEE_HOST": ""}, "", "takes some text, not ''"),
+        ({"COOEE_TRUSTED_PROXIES": "10.0.0.1/8"}, "", "did you mean 10.0.0.0/8?"),
+        ({}, 'trusted_proxies = ["proxy"]', "trusted_proxies: 'proxy' is no network"),
         ({"COOEE_ROLE": "engine"}, "", "role engine needs a PostgreSQL database"),
     ],
 )

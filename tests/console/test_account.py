@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 
+from cooee.model.inbound import NumberKind
+from cooee.service.numbers import Numbers
 from tests.api.support_api import PASSWORD
 from tests.console.support_console import Browser, Site, person
 
@@ -22,6 +26,23 @@ class TestCredits:
         assert numbers == [5, 4, 3, 2, 1]
         assert "Opening balance" in second.words
         assert "+1,000" in second.words
+
+    def test_the_ledger_as_a_file(self, running: Site) -> None:
+        who = person(running, zone="Asia/Tokyo")
+        running.run(running.accounts.credit(who.account.name, 7, "=a gift"))
+        campaign = who.campaign()
+        assert "/credits/export.csv" in who.get("/credits").page.links
+        shown = who.get("/credits/export.csv")
+        assert 'filename="credits.csv"' in (shown.header("content-disposition") or "")
+        head, *lines = csv.reader(io.StringIO(shown.text))
+        assert head == ["no", "time (Asia/Tokyo)", "what", "campaign", "why", "credits"]
+        assert [(line[0], line[2], line[3], line[4], line[5]) for line in lines] == [
+            ("3", "charge", str(campaign), "campaign", "-1"),
+            ("2", "adjustment", "", "'=a gift", "7"),
+            ("1", "opening", "", lines[2][4], "1000"),
+        ]
+        other = person(running)
+        assert "a gift" not in other.get("/credits/export.csv").text
 
     def test_topping_up_where_it_is_approved(self, running: Site) -> None:
         who = person(running, may_add_credits=True)
@@ -46,8 +67,29 @@ class TestCredits:
     def test_nothing_yet(self, running: Site) -> None:
         assert "Nothing has happened yet" in person(running, credits=0).get("/credits").words
 
+    def test_one_credit_is_no_plural(self, running: Site) -> None:
+        assert "1 credit " in person(running, credits=1).get("/").words
+        assert "1 credits" not in person(running, credits=1).get("/").words
+
 
 class TestSettings:
+    def test_senders_and_numbers(self, running: Site) -> None:
+        who, other = person(running, approved_only=True), person(running)
+        assert "None is approved yet" in who.get("/settings").words
+        assert "None is this account's own." in who.get("/settings").words
+        assert "Any valid number or name may be the sender." in other.get("/settings").words
+        numbers = Numbers(running.database, running.clock)
+        for number, kind in (
+            ("61400555001", NumberKind.DEDICATED), ("61400555002", NumberKind.SHARED),
+            ("61400555003", NumberKind.OPTOUT),
+        ):  # fmt: skip
+            running.run(numbers.add(number, kind, who.account.name))
+        said = who.get("/settings").words
+        assert "yours alone" in said
+        assert "replies of those you wrote to" in said
+        assert "whatever is sent to it opts out" in said
+        assert "yours alone" not in other.get("/settings").words
+
     def test_zone_and_times(self, running: Site) -> None:
         who = person(running)
         who.get("/settings")

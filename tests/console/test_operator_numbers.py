@@ -86,6 +86,11 @@ class TestNumbers:
         assert f"1 that came to {number}" in kim.audited(action="replies assigned")
 
 
+def left(running: Site, number: str) -> int:
+    """Replies to a number that are nobody's."""
+    return int(rows(running, f"SELECT COUNT(*) FROM unrouted_reply WHERE recipient = '{number}'")[0][0])
+
+
 class TestNobodys:
     def test_assigned_one_by_one(self, running: Site, kim: Kim) -> None:
         who, number = person(running), str(next(_numbers))
@@ -111,6 +116,60 @@ class TestNobodys:
         kim.post("/operator/unrouted/all", {"number": number, "whose": who.account.name})
         assert rows(running, f"SELECT COUNT(*) FROM reply WHERE account_id = {who.account.id}") == [(3,)]
         assert kim.post("/operator/unrouted/all", {"number": number}).status == 400
+
+    def test_one_is_deleted_after_asking(self, running: Site, kim: Kim) -> None:
+        number = str(next(_numbers))
+        one, two = nobodys(running, number), nobodys(running, number, "the other")
+        asked = kim.post("/operator/unrouted/delete", [("only", one), ("reply", two)])
+        assert "Delete 1 reply?" in asked.words
+        assert "Hello <b>there</b>" in asked.words
+        assert "the other" not in asked.words
+        assert left(running, number) == 2
+        shown = kim.browser.post("/operator/unrouted/delete", asked.page.forms[-1]["fields"])
+        assert "They are thrown away." in shown.words
+        assert left(running, number) == 1
+        said = kim.audited(who=kim.name, action="replies deleted")
+        assert f"replies deleted – – reply {one}" in said
+        assert "Hello" not in said
+        again = kim.post("/operator/unrouted/delete", [("reply", one)])
+        assert (again.status, "it is gone" in again.words) == (400, True)
+
+    def test_the_chosen_ones_are_deleted(self, running: Site, kim: Kim) -> None:
+        number = str(next(_numbers))
+        ids = [nobodys(running, number, f"message {at}") for at in range(3)]
+        asked = kim.post("/operator/unrouted/delete", [("reply", ids[0]), ("reply", ids[2]), ("reply", "x")])
+        assert "Delete 2 replies?" in asked.words
+        kim.browser.post("/operator/unrouted/delete", [("sure", 1), ("reply", ids[0]), ("reply", ids[2])])
+        assert left(running, number) == 1
+        assert f"replies {ids[0]}, {ids[2]}" in kim.audited(who=kim.name)
+        assert kim.post("/operator/unrouted/delete").status == 400
+        kim.post("/operator/unrouted/delete", [("sure", 1), ("reply", "9" * 16)])
+        assert left(running, number) == 1
+
+    def test_all_of_a_number_are_deleted(self, running: Site, kim: Kim) -> None:
+        number, other = str(next(_numbers)), str(next(_numbers))
+        for at in range(3):
+            nobodys(running, number, f"message {at}")
+        nobodys(running, other)
+        assert "Delete everything that came to" in kim.get(f"/operator/unrouted?number={number}").words
+        asked = kim.post("/operator/unrouted/delete-all", {"number": number})
+        assert "Delete 3 replies?" in asked.words
+        assert left(running, number) == 3
+        running.clock.advance(1)
+        nobodys(running, number, "too late to be seen")
+        kim.browser.post("/operator/unrouted/delete-all", asked.page.forms[-1]["fields"])
+        assert (left(running, number), left(running, other)) == (1, 1)
+        assert "too late to be seen" in kim.get(f"/operator/unrouted?number={number}").words
+        assert f"3 that came to {number}" in kim.audited(who=kim.name, action="replies deleted")
+        assert kim.post("/operator/unrouted/delete-all", {"number": str(next(_numbers))}).status == 400
+        assert kim.post("/operator/unrouted/delete-all", {"number": " "}).status == 400
+
+    def test_what_was_assigned_meanwhile_stays(self, running: Site, kim: Kim) -> None:
+        who, number = person(running), str(next(_numbers))
+        one = nobodys(running, number)
+        kim.post("/operator/unrouted", [("reply", one), ("whose", who.account.name)])
+        kim.post("/operator/unrouted/delete", [("sure", 1), ("reply", one)])
+        assert "Hello <b>there</b>" in who.get("/replies").words
 
     def test_in_pages(self, running: Site, kim: Kim) -> None:
         number = str(next(_numbers))

@@ -281,6 +281,12 @@ class TestWebhook:
         shown = who.get("/settings/webhook")
         assert "Waiting 1" in shown.words
         assert str(reply) in shown.words
+        assert str(reply) in who.get("/settings/webhook?state=waiting").words
+        for state in ("taken", "given-up"):
+            filtered = who.get(f"/settings/webhook?state={state}").words
+            assert "None is in this state." in filtered
+            assert str(reply) not in filtered
+        assert str(reply) in who.get("/settings/webhook?state=nonsense").words
         assert "It is sent again." in who.post("/settings/webhook/replay", {"reply": reply}).words
         gone = who.post("/settings/webhook/remove")
         assert "There is none." in gone.words

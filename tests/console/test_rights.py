@@ -38,7 +38,7 @@ def test_only_approved_senders(running: Site) -> None:
     assert "COOEE is not approved for this account." in refused.words
     good = rehearsed(who, originator="Clinic")
     assert re.fullmatch(r"/compose/\d+", good.url)
-    assert "Senders 61400190499, Clinic" in who.get("/settings").words
+    assert "Sender IDs 61400190499 Clinic Your operator has approved these" in who.get("/settings").words
     # Taken back between the rehearsal and the button.
     who.get(good.url)
     running.run(senders.remove(who.account.name, ["Clinic"]))

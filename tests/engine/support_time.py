@@ -100,8 +100,15 @@ class Play:
         # The first of the two rounds may have begun before.
         for _ in range(2):
             self.site.clock.tick()
+            over = asyncio.Event()
+
+            async def round_over(over: asyncio.Event = over) -> None:
+                over.set()
+
+            last = ("round", 0.0, round_over)
+            scheduler._duties = (*(each for each in scheduler._duties if each[0] != "round"), last)
             scheduler.wake()
-            await until(lambda: not scheduler._event.is_set(), every=0.002)
+            await over.wait()
         lanes = self.site.engine._fleet._lanes.values()
         workers = [worker for lane in lanes for worker in lane.workers.values()]
         for worker in workers:

@@ -118,9 +118,9 @@ class Counter:
 
 @asynccontextmanager
 async def counter(
-    folder: Path, *, window: int = 50, reply: Reply | None = accept, credits: int = 1000
+    folder: Path, *, window: int = 50, tps: float = 0.0, reply: Reply | None = accept, credits: int = 1000
 ) -> AsyncIterator[Counter]:
-    async with bench(f"sqlite:///{folder / 'cooee.db'}", window=window, reply=reply) as it:
+    async with bench(f"sqlite:///{folder / 'cooee.db'}", window=window, tps=tps, reply=reply) as it:
         world = it.world
         number = await world.account(credits)
         account = Account(
@@ -220,6 +220,66 @@ def test_without_room_it_queues_up_and_follows(tmp_path: Path) -> None:
             it.bench.link.answer()
             await until(it.done)
             assert sorted(to for to, _ in it.bench.carrier.sent) == [FIRST + at for at in range(4)]
+
+    run(main)
+
+
+def test_it_goes_ahead_of_a_campaign_that_takes_every_token(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with counter(tmp_path, tps=300) as it:
+            sent = it.bench.link.sent
+            await it.bench.world.campaign(3000, batch=300)
+            it.bench.worker.wake()
+            await until(lambda: len(sent) > 100)
+            for at in range(5):
+                single = FIRST + 100_000 + at
+                before = len(sent)
+                made = await it.create(single)
+                assert await it.batch(made) == (BatchState.OUT, OWNER, 1) or (single, 0) in sent
+                await until(lambda single=single: (single, 0) in sent)  # type: ignore[misc]
+                # What the campaign sent while it was committed, and no whole batch.
+                assert sent.index((single, 0)) - before < 150
+            assert (it.slot.given, it.slot.asked) == (5, 5)
+
+    run(main)
+
+
+def test_a_campaign_is_cut_for_the_slowest_bind_in_segments(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with counter(tmp_path) as it:
+            await it.bench.world.sql("UPDATE carrier SET tps = 150, binds = 2")
+            short = await it.create(*range(FIRST, FIRST + 200))
+            long = await it.create(*range(FIRST, FIRST + 200), body="x" * 300)
+            later = await it.create(*range(FIRST, FIRST + 200), due_at=it.bench.clock.now_ms() + 3_600_000)
+            cuts = {}
+            for made in (short, long, later):
+                rows = await it.bench.world.rows(
+                    f"SELECT size FROM batch WHERE campaign_id = {made.campaign_id} ORDER BY no"
+                )
+                cuts[made.campaign_id] = [size for (size,) in rows]
+            assert cuts == {
+                short.campaign_id: [75, 75, 50],
+                long.campaign_id: [37, 37, 37, 37, 37, 15],
+                later.campaign_id: [75, 75, 50],
+            }
+            await until(it.done)
+
+    run(main)
+
+
+def test_a_burst_goes_ahead_in_part_and_the_rest_takes_its_turn(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with counter(tmp_path, tps=300) as it:
+            sent = it.bench.link.sent
+            await it.bench.world.campaign(2000, batch=60)
+            it.bench.worker.wake()
+            await until(lambda: len(sent) > 100)
+            singles = [FIRST + 100_000 + at for at in range(100)]
+            await asyncio.gather(*(it.create(to) for to in singles))
+            # A tenth of a second that nobody had taken, and half of that ahead; a slow loop makes it more.
+            assert 1 <= it.slot.given <= 60
+            await until(lambda: {(to, 0) for to in singles} <= set(sent))
+            assert len(sent) == len(set(sent))
 
     run(main)
 
@@ -341,6 +401,23 @@ def test_a_client_that_goes_away_meanwhile_changes_nothing(tmp_path: Path) -> No
             await until(it.done)
             assert it.bench.carrier.sent == [(FIRST, 0)]
             assert it.slot.taken == 1
+
+    run(main)
+
+
+def test_a_client_that_goes_away_before_it_is_refused_leaves_no_room_behind(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with counter(tmp_path, window=3, credits=0) as it:
+            it.gate.open.clear()
+            task = asyncio.create_task(it.create(FIRST))
+            await until(lambda: it.gate.waiting and it.slot.given)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert it.slot.returned == 0
+            it.gate.open.set()
+            await until(lambda: it.slot.returned == 1)
+            assert it.bench.carrier.sent == []
 
     run(main)
 

@@ -73,7 +73,7 @@ def run(url: str, server: FakeSmtp | int, check: Callable[[Post], Awaitable[None
             signups = Signups(database, Ids(database), clock, accounts, RULES)
             rules = MailRules(replace(given, **more), "https://sms.cooee.example", RULES.link_ms)  # type: ignore[arg-type]
             await check(Post(database, clock, accounts, signups, rules))
-            assert await accounts.differences() == []
+            assert list(await database.read(lambda tx: tx.all("ledger_differences"))) == []
         finally:
             accounts.close()
             await database.close()

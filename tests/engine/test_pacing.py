@@ -160,3 +160,44 @@ def test_no_history_lets_it_go_faster_than_its_rate(tps: float, history: list[tu
                 pacing.take(parts)
                 sent += parts
         assert sent <= passed * tps + max(1, tps * BURST_S) + 5
+
+
+def test_single_messages_go_ahead_of_a_campaign_at_half_of_the_rate() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    ahead = behind = 0
+    for _ in range(1000):
+        clock.advance(0.01)
+        while pacing.may_go_ahead(1):
+            pacing.take(1)
+            ahead += 1
+        while pacing.room(1000) > 0:
+            pacing.take(1)
+            behind += 1
+    assert 480 <= ahead <= 510
+    assert 980 <= ahead + behind <= 1010
+
+
+def test_going_ahead_is_a_twentieth_of_a_second_at_once_and_long_messages_count_in_segments() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    clock.advance(60)
+    pacing.take(pacing.room(1000))
+    assert [pacing.may_go_ahead(3), pacing.may_go_ahead(3)] == [True, False]
+    assert [pacing.may_go_ahead(2), pacing.may_go_ahead(1)] == [True, False]
+    pacing.take(5)
+    clock.advance(0.04)
+    assert pacing.room(1000) == 0
+    clock.advance(0.03)
+    assert pacing.room(1000) > 0
+
+
+def test_nothing_goes_ahead_of_a_carrier_that_asked_to_slow_down_nor_without_a_limit() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 100)
+    clock.advance(60)
+    pacing.throttled()
+    assert not pacing.may_go_ahead(1)
+    clock.advance(2)
+    assert pacing.may_go_ahead(1)
+    assert not Pacing(clock, 0).may_go_ahead(1)

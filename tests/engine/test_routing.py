@@ -64,3 +64,23 @@ def test_changes_are_seen_within_seconds_and_asked_for_no_sooner(database_url: s
         assert found.deal(3) is None
 
     run(database_url, check)
+
+
+def test_batches_are_cut_for_the_slowest_bind_that_has_a_limit(database_url: str) -> None:
+    async def check(world: World) -> None:
+        found, _ = await routes(world)
+        assert found.batch_size(1) == 500
+        found, _ = await routes(world, 0)
+        assert found.batch_size(7) == 500
+        slow = await world.carrier(tps=150, binds=2)
+        await world.carrier(tps=400)
+        world.clock.advance(FRESH_S)
+        await found.refresh()
+        assert (found.batch_size(1), found.batch_size(3)) == (75, 25)
+        # Nothing is dealt to one that is paused.
+        await world.carrier_state(slow, 2)
+        world.clock.advance(FRESH_S)
+        await found.refresh()
+        assert found.batch_size(1) == 400
+
+    run(database_url, check)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -35,14 +36,20 @@ class Desk:
     database: Flaky
     scheduler: Scheduler
     woken: int = 0
+    rounds: int = 0
+    """How often the duties were gone through."""
+
+    async def round_over(self) -> None:
+        """The last of the duties."""
+        self.rounds += 1
 
     async def pass_time(self, seconds: float = 0.0) -> None:
         """The clock goes on, and everything that is due then is done."""
         self.world.clock.advance(seconds)
         # The first of the two rounds may have begun before.
-        for _ in range(2):
-            self.scheduler.wake()
-            await until(lambda: not self.scheduler._event.is_set())
+        enough = self.rounds + 2
+        self.scheduler.wake()
+        await until(lambda: self.rounds >= enough)
 
     def stuck(self) -> str | None:
         """Why nothing is dealt, if so."""
@@ -66,9 +73,13 @@ async def desk(world: World, policy: Policy | None = None) -> AsyncIterator[Desk
     def woken() -> None:
         it.woken += 1
 
+    async def round_over() -> None:
+        await it.round_over()
+
     scheduler = Scheduler(
-        shared, Ids(shared), world.clock, Routes(shared, world.clock), lambda _: chosen, woken, None
-    )
+        shared, Ids(shared), world.clock, Routes(shared, world.clock), lambda _: chosen, woken, None,
+        duties=[("round", 0.0, round_over)],
+    )  # fmt: skip
     it = Desk(world, database, scheduler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cooee.engine.scheduler.TICK_S", 0.01)
@@ -90,6 +101,36 @@ def on_desk(url: str, check: Callable[[World, Desk], Awaitable[None]], policy: P
             await check(world, it)
 
     run(url, main)
+
+
+def test_who_wakes_it_while_it_is_at_work_is_heard_at_once(tmp_path: Path) -> None:
+    async def check(world: World) -> None:
+        clock = world.clock
+        rounds = 0
+
+        async def woken_meanwhile() -> None:
+            nonlocal rounds
+            rounds += 1
+            if rounds < 4:
+                scheduler.wake()
+
+        scheduler = Scheduler(
+            world.database, Ids(world.database), clock, Routes(world.database, clock),
+            lambda _: Policy(WAIT, MAX_AGE), lambda: None, None, duties=[("round", 0.0, woken_meanwhile)],
+        )  # fmt: skip
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cooee.engine.scheduler.TICK_S", 3600.0)
+            task = asyncio.get_running_loop().create_task(scheduler.run())
+            try:
+                await until(lambda: rounds == 4)
+                # And nobody wakes it after that.
+                await asyncio.sleep(0.1)
+                assert rounds == 4
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    run(f"sqlite:///{tmp_path / 'cooee.db'}", check)
 
 
 # --- due ---------------------------------------------------------------------------------------------------
@@ -150,17 +191,23 @@ def test_without_a_carrier_it_says_how_many_wait_and_until_when(database_url: st
         await world.carrier_state(world.carrier_id, 2)
         await it.pass_time(5)
         assert it.stuck() is None
-        new = [await world.campaign(1, carriers=None) for _ in range(3)]
+        new = [await world.campaign(1, carriers=None)]
+        await it.pass_time(1)
+        assert it.stuck() == "1 campaign waits: there is no active carrier"
+        new += [await world.campaign(1, carriers=None) for _ in range(2)]
         await it.pass_time(1)
         assert it.stuck() == "3 campaigns wait: there is no active carrier"
         assert it.woken == 0
         await world.change("pause", new[0])
         await it.pass_time(1)
         assert it.stuck() == "2 campaigns wait: there is no active carrier"
+        await world.change("pause", new[1])
+        await it.pass_time(1)
+        assert it.stuck() == "1 campaign waits: there is no active carrier"
         await world.carrier_state(world.carrier_id, 1)
         await it.pass_time(5)
         assert it.stuck() is None
-        assert [await world.state(each) for each in new] == [S.PAUSED, S.RUNNING, S.RUNNING]
+        assert [await world.state(each) for each in new] == [S.PAUSED, S.PAUSED, S.RUNNING]
         assert it.woken > 0
 
     on_desk(database_url, check)

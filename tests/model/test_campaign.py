@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cooee.model.campaign import BATCH_SIZE, CAMPAIGN_NEXT, STATUS_WORD, BatchState, CampaignState
+from cooee.model.campaign import BATCH_SIZE, CAMPAIGN_NEXT, STATUS_WORD, BatchState, CampaignState, batch_size
 from cooee.model.errors import CAMPAIGN_STATE, NO_CAMPAIGN, ApiError
 from cooee.store.acceptance import NewCampaign
 from tests.store.support_store import World, run, world
@@ -36,6 +36,15 @@ def test_numbers_are_stored_and_indexes_name_them() -> None:
         ("HELD", 1), ("READY", 2), ("DELAYED", 3), ("OUT", 4), ("DONE", 5), ("CANCELLED", 6),
     ]  # fmt: skip
     assert BATCH_SIZE == 500
+
+
+@pytest.mark.parametrize(
+    ("rate", "segments", "size"),
+    [(0, 1, 500), (0, 40, 500), (75, 1, 75), (150, 3, 50), (100 / 3, 1, 33), (100, 40, 20), (0.5, 1, 20),
+     (499, 1, 499), (5000, 1, 500), (5000, 20, 250)],
+)  # fmt: skip
+def test_a_batch_is_about_a_second_of_a_bind(rate: float, segments: int, size: int) -> None:
+    assert batch_size(rate, segments) == size
 
 
 def test_every_state_is_drawn_and_reached() -> None:

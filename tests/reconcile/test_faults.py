@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from time import sleep
 
 import pytest
 
+from cooee.store import receiptlog
 from tests.reconcile.support_client import LONG, LONG_UNICODE, SHORT, Clients, Mix
 from tests.reconcile.support_reconcile import Allowed, reconcile
 from tests.reconcile.support_stack import Stack, scaled
@@ -31,6 +33,41 @@ def test_killed_servers_lose_nothing(database_url: str, tmp_path: Path) -> None:
         report = reconcile("kill -9", stack, clients.finish(), Allowed(events=node.kills), [node.port])
         assert report.counts["uncertain"] > 0
         assert report.counts["delivered"] + report.counts["failed"] == report.counts["accepted"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_receipts_as_they_came_outlive_a_kill(database_url: str, tmp_path: Path) -> None:
+    """Each receipt of each part is kept, and none oftener than the SMSC sent it: what was committed and not yet
+    acknowledged comes again."""
+    with Stack(database_url, tmp_path, smsc=["--receipt-delay=0.2"]) as stack:
+        stack.prepare(window=50, tps=scaled(1500))
+        node = stack.node()
+        mix = Mix(8, stack.accounts)
+        told = Clients([node.port]).post([mix.campaign(scaled(1500)), mix.campaign(scaled(200), LONG)])
+        for seen in (400, 1000):
+            stack.smsc.wait_seen(scaled(seen))
+            node.restart_killed()
+        reconcile("kill -9, receipts", stack, told, Allowed(events=node.kills), [node.port])
+        kept: Counter[tuple[int, ...]] = Counter()
+        for (packed,) in stack.rows("SELECT body FROM receipt_log"):
+            for account_id, campaign_id, number, part, attempt, *_, body in receiptlog.unpack(packed):
+                # The SMSC writes sources as MSISDNs, so no entry says whose it is beside its body.
+                source = number or int(body[3 : body.index(0, 3)])
+                kept[account_id, campaign_id, source, part, attempt] += 1
+        delivered = stack.rows(
+            "SELECT account_id, campaign_id, destination, attempt, parts, delivered FROM message WHERE state = 7"
+        )
+        assert len(delivered) > scaled(1000)
+        for *key, attempt, parts, mask in delivered:
+            assert mask == (1 << parts) - 1
+            for part in range(parts):
+                assert 1 <= kept[(*key, part, attempt)] <= 1 + node.kills
+        # Repeats are what a kill cuts off between a commit and its answers, not the rule.
+        assert sum(kept.values()) < 1.5 * len(kept)
+        campaign_id, number = delivered[0][1:3]
+        shown = json.loads(stack.cli("message", "show", str(campaign_id), str(number), "--json"))
+        assert shown["receipts_complete"]
+        assert "stat:DELIVRD" in shown["receipts"][0]["text"]
 
 
 def test_cut_connections_lose_nothing(database_url: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from cooee.model.campaign import BatchState, CampaignState
-from cooee.model.clock import HOUR, MINUTE
+from cooee.model.clock import DAY, HOUR, MINUTE
 from cooee.model.errors import NO_CAMPAIGN, ApiError, StoreUnavailable
 from cooee.service.billing import Billing
 from cooee.service.keeping import RULES, Keep
@@ -329,6 +329,28 @@ def test_technical_rows_go_in_pieces_after_their_time(
         assert counts(await retention.run()) == {rule.table: 3}
 
     run(database_url, check)
+
+
+@pytest.mark.parametrize(
+    ("keep", "days"),
+    [(Keep(400, 400, 30), 30), (Keep(20, 400, 30), 20), (Keep(0, 0, 30), 30), (Keep(400, 400, 0), 0)],
+    ids=["as set", "not longer than messages", "messages for ever", "none"],
+)
+def test_receipts_as_they_came_go_after_their_time(database_url: str, keep: Keep, days: int) -> None:
+    async def check(made: World, retention: Retention) -> None:
+        now = made.clock.now_ms()
+        for at in (*range(now - days * DAY - 70, now - days * DAY), now - days * DAY, now):
+            await made.sql(
+                "INSERT INTO receipt_log (at, at_span, carrier_id, campaign_low, campaign_span, destination_low, "
+                f"destination_span, receipts, packed, body) VALUES ({at}, 0, 1, 1, 0, 1, 0, 1, 1, '')"
+            )
+        assert counts(await retention.plan()) == {"receipt_log": 70}
+        await retention.tidy()
+        ((left, oldest),) = await made.rows("SELECT COUNT(*), MIN(at) FROM receipt_log")
+        assert (left, oldest) == (2, now - days * DAY)
+        assert {line.table: line.keep_ms for line in await retention.run()}["receipt_log"] == days * DAY
+
+    run(database_url, check, keep)
 
 
 def test_answers_that_are_due_and_replies_in_quarantine_stay(database_url: str) -> None:

@@ -67,7 +67,10 @@ def receipt_pdu(text: bytes, **more: object) -> DeliverSm:
 
 @pytest.mark.parametrize(("text", "message_id", "state", "error", "done"), DIALECTS)
 def test_dialects(text: str, message_id: str, state: ReceiptState, error: str, done: str) -> None:
-    receipt = parse_receipt(receipt_pdu(text.encode()))
+    octets = encode(receipt_pdu(text.encode()))
+    pdu = decode(octets)
+    assert isinstance(pdu, DeliverSm)
+    receipt = parse_receipt(pdu)
     assert receipt is not None
     assert (receipt.message_id, receipt.state, receipt.error, receipt.done_at_text) == (
         message_id,
@@ -75,7 +78,7 @@ def test_dialects(text: str, message_id: str, state: ReceiptState, error: str, d
         error,
         done,
     )
-    assert (receipt.source, receipt.destination, receipt.raw) == ("61491570156", "Cooee", text.encode())
+    assert (receipt.source, receipt.destination, receipt.raw) == ("61491570156", "Cooee", octets[16:])
     assert receipt.user_message_reference is None
 
 

@@ -618,7 +618,7 @@ def test_timers_that_are_due_when_reading_goes_on_do_not_outrun_the_answers() ->
             time.sleep(0.06)  # the loop is late: timers come due between two reads of one backlog
 
     async def main() -> None:
-        more = {"inbound_pause": 2000, "response_timeout_s": 0.2, "enquire_link_s": 5}
+        more = {"inbound_pause": 2000, "response_timeout_s": 0.6, "enquire_link_s": 5}
         async with Peer() as peer:
             owner = Slow()
             session = Session(config(peer.port, **more), owner, SystemClock(), "test")
@@ -631,7 +631,7 @@ def test_timers_that_are_due_when_reading_goes_on_do_not_outrun_the_answers() ->
             # More than one read takes, and the answer behind it.
             peer.call.send(*(DeliverSm(number, short_message=bytes(250)) for number in range(1900)))
             peer.call.answer(peer.call.submits[0])
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.7)
             assert len(owner.pdus) == 2001
             session.acknowledge(owner.pdus)
             await until(lambda: submission.answers or owner.losses)

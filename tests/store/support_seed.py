@@ -82,7 +82,9 @@ async def seed(world: World) -> None:
         until = now + 1000 * at if outcome is MessageState.UNCERTAIN else None
         messages.append((account, LARGE, FIRST + at, outcome, 1, 1, 1, 0, 1, now, until, 0, None))
     refs: list[Row] = [(str(ids[at]), now - at, account, LARGE, FIRST + at, 0, 1) for at in range(MESSAGES)]
-    orphans: list[Row] = [(f"o{at}", f"p{at}", None, FIRST + at, "61411", 1, "", 0) for at in range(20_000)]
+    orphans: list[Row] = [
+        (f"o{at}", f"p{at}", None, FIRST + at, "61411", 1, "", 0, 5, b"") for at in range(20_000)
+    ]
 
     async def write(tx: Tx) -> None:
         await tx.many("add_campaigns", campaigns, now=now)
@@ -102,6 +104,7 @@ async def seed(world: World) -> None:
             lambda tx, f=first: tx.many("add_orphans", orphans[f // 10 * 4 :][:4000], carrier_id=carrier, now=now),  # type: ignore[misc]
             Lane.BULK,
         )
+    await seed_receipts(world, now)
     written = [
         NewReply(
             account, at, now + at, carrier, str(FIRST + at % 1000), FIRST + at % 1000, "61411", "yes",
@@ -124,6 +127,17 @@ async def seed(world: World) -> None:
         await tx.many("add_campaign_lists", links)
 
     await world.write(fill, Lane.BULK)
+
+
+async def seed_receipts(world: World, now: int) -> None:
+    """Two days of receipts as they came: 20,000 rows, the newest 500 of which were not put together yet."""
+    numbers = f"""WITH RECURSIVE n(at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM n WHERE at < 19999)
+        SELECT {now} + at * 8640, 0, {world.carrier_id}, {LARGE} + at, 5, {FIRST} + at, 100, 9,
+        CASE WHEN at < 19500 THEN 1 ELSE 0 END, '' FROM n"""
+    await world.sql(
+        "INSERT INTO receipt_log (at, at_span, carrier_id, campaign_low, campaign_span, destination_low, "
+        f"destination_span, receipts, packed, body) {numbers}"
+    )
 
 
 async def seed_receiving(world: World, now: int) -> None:

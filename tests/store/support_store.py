@@ -151,17 +151,18 @@ class World:
         key: str | None = None,
         digest: str = "",
         body: str = "hello",
+        batch: int = 500,
     ) -> NewCampaign:
         """A campaign that is not in the database yet. `carriers` (): all batches on the first carrier."""
         to = numbers(count) if isinstance(count, int) else array("q", sorted(count))
-        batches = -(-len(to) // 500)
+        batches = -(-len(to) // batch)
         dealt: Sequence[int] | None = [self.carrier_id] * batches if carriers == () else carriers
         return NewCampaign(
             account_id=account_id or self.account_id,
             id=await self.ids.one("campaign"),
             originator="61411", body=body, encoding=0, segments=segments, reference=None,
             due_at=wake_at, wake_at=wake_at, numbers=to, credits_each=segments,
-            carriers=None if wake_at is not None else dealt, key=key, digest=digest,
+            carriers=None if wake_at is not None else dealt, key=key, digest=digest, batch=batch,
         )  # fmt: skip
 
     async def create(self, *items: NewCampaign) -> list[Created | Exception]:

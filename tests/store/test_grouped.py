@@ -129,6 +129,26 @@ def test_groups_gather_up_to_their_limit_while_one_is_under_way(parallel: int) -
     asyncio.run(main())
 
 
+def test_groups_gather_up_to_a_weight() -> None:
+    """Heavy ones go with few others, one that is heavier than the limit goes alone, and none overtakes another."""
+
+    async def main() -> None:
+        held = Held()
+        database: Database = held  # type: ignore[assignment]
+        grouped: Grouped[int, int] = Grouped(database, noting, limit=10, weight=lambda item: item)
+        first = asyncio.create_task(grouped.put(0))
+        await asyncio.sleep(0.01)
+        weights = [1, 9, 5, 6, 40, 10, 1, 2, 3, 4, 1]
+        tasks = [asyncio.create_task(grouped.put(each)) for each in weights]
+        await asyncio.sleep(0.01)
+        held.gate.set()
+        assert await asyncio.gather(*tasks) == weights
+        assert await first == 0
+        assert held.groups == [1, 2, 1, 1, 1, 1, 4, 1]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), CommitUnknown("who knows")])
 def test_an_outage_is_everybodys_and_nothing_is_tried_again(error: Exception) -> None:
     async def main() -> None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import BAD_FIELD, CREDITS_SHORT, SUSPENDED, ApiError
 from cooee.store import acceptance, campaigns
-from cooee.store.acceptance import PIECE, Created, NewCampaign
+from cooee.store.acceptance import Created, NewCampaign
 from cooee.store.database import Lane
 from tests.store.support_store import World, run
 
-BATCHES = 2 * PIECE + 10
+BATCHES = 210
+"""Full ones: two transactions and a bit."""
 
 
 async def begin(world: World, new: NewCampaign) -> None:
     await world.write(lambda tx: acceptance.begin_large(tx, new, world.clock.now_ms()))
-    for first in range(0, len(new.pieces), PIECE):
+    for first in range(0, len(new.pieces), new.at_once):
         await world.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
 
 
@@ -49,6 +51,50 @@ def test_accepted_in_pieces(database_url: str) -> None:
         assert turns == sorted(set(turns))
         assert sum(b.size for b in batches) == new.messages
         assert await world.state(new) == CampaignState.RUNNING
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("size", [20, 75])
+def test_cut_for_a_slow_carrier_every_recipient_is_there_once(database_url: str, size: int) -> None:
+    async def check(world: World) -> None:
+        new = await world.new(30_011, carriers=None, batch=size)
+        assert len(new.pieces) == -(-30_011 // size) > 2 * new.at_once / 3
+        await begin(world, new)
+        assert await publish(world, new) == Created(new.id, 30_011, 1, 30_011)
+        await world.deal(new)
+        batches = await world.batches(new)
+        assert [b.no for b in batches] == list(range(len(new.pieces)))
+        assert {b.size for b in batches[:-1]} == {size}
+        turns = [b.turn for b in batches]
+        assert turns == sorted(set(turns))
+        assert b"".join(row[0] for row in await world.rows("SELECT numbers FROM batch ORDER BY no")) == (
+            new.numbers.tobytes()
+        )
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("prices", [(), ((1, 10_000), (3, 20_011))])
+def test_cut_again_for_fewer_batches_nobody_is_lost(
+    database_url: str, prices: tuple[tuple[int, int], ...]
+) -> None:
+    async def check(world: World) -> None:
+        new = msgspec.structs.replace(await world.new(30_011, carriers=None, batch=20), prices=prices)
+        coarse = new.coarser(100)
+        assert len(coarse.pieces) <= 100 + max(0, len(prices) - 1)
+        assert b"".join(coarse.pieces) == new.numbers.tobytes()
+        assert (coarse.credits, coarse.messages) == (new.credits, new.messages)
+        # Never finer than it was.
+        assert new.coarser(10_000).pieces == new.pieces
+
+    run(database_url, check)
+
+
+def test_a_transaction_takes_fewer_full_batches_than_small_ones(database_url: str) -> None:
+    async def check(world: World) -> None:
+        sizes = {size: (await world.new(1, batch=size)).at_once for size in (500, 150, 20)}
+        assert sizes == {500: 100, 150: 240, 20: 500}
 
     run(database_url, check)
 

@@ -53,6 +53,26 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "orphan_page": ([], {"after": 0}),
     "drop_orphans": ([(at,) for at in range(500)], {}),
     "drop_old_orphans": ([], {"before": NOW - 10**9, "limit": 1000}),
+    "receipt_boundary": ([], {"after": NOW, "until": NOW + 10**8, "skip": 100}),
+    "receipts_within": (
+        [],
+        {
+            "since": NOW + 10**7,
+            "after": NOW + 10**7 + 3600,
+            "until": NOW + 2 * 10**7,
+            "campaign_id": LARGE + 7,
+            "destination": FIRST + 50,
+            "limit": 10,
+        },
+    ),
+    "unpacked_receipts": (
+        [],
+        {"carrier_id": C, "after": NOW, "after_id": 1, "before": NOW + 2 * 10**8, "limit": 2000},
+    ),
+    "receipt_rows": ([(at,) for at in range(1, 251)], {}),
+    "drop_receipt_rows": ([(at,) for at in range(1, 251)], {}),
+    "leave_receipt_rows": ([(at,) for at in range(1, 251)], {}),
+    "drop_old_receipts": ([], {"before": NOW + 10**6, "limit": 30}),
     "campaigns_by_age": ([], {"after": LARGE, "before": NOW, "limit": 1000}),
     "campaign_that_stays": ([], {"low": LARGE, "high": LARGE + 1000, "before": NOW}),
     "lock_over": ([(A, LARGE + at) for at in range(150)], {"before": NOW}),
@@ -111,7 +131,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     "due_campaigns": ([], {"now": NOW}),
     "stale_accepting": ([], {"before": NOW}),
     "held_piece": ([], {"account_id": A, "id": LARGE, "after": -1, "limit": 200}),
-    "deal": ([(no, C, no, 2) for no in range(1620, 1640)], {"account_id": A, "id": LARGE}),
+    "deal": ([(A, LARGE, no, C, no, 2) for no in range(1620, 1640)], {}),
     "running_large": ([(LARGE + at,) for at in range(500)], {}),
     "count_states": ([], {"account_id": A, "id": LARGE + 5}),
     "waiting": ([], {"account_id": A, "id": LARGE + 5}),
@@ -206,10 +226,13 @@ TECHNICAL = (
     "reply_answer",
 )
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
-WALKED = ("message", "segment_ref", "batch", "optout", "list_number", "campaign_list", *RECEIVING, *TECHNICAL)
+WALKED = (
+    "message", "segment_ref", "receipt_log", "batch", "optout", "list_number", "campaign_list",
+    *RECEIVING, *TECHNICAL,
+)  # fmt: skip
 BIG = (*WALKED, "orphan_receipt", "campaign")
 SMALL_INDEX = re.compile(
-    r"(batch_(ready|delayed|out)|reply_new|campaign_past_unswept|quarantine_receipt|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
+    r"(batch_(ready|delayed|out)|reply_new|campaign_past_unswept|quarantine_receipt|receipt_log_unpacked|auto_answer_due|message_(uncertain|doubt|retrying)|campaign_(accepting|starting|running|wake|unstarted))"
 )
 """Partial indexes: they hold only what is to be done, so walking them is what they are for."""
 

@@ -16,7 +16,7 @@ from tests.store.support_store import FIRST, World, run
 async def large(world: World, batches: int) -> NewCampaign:
     new = await world.new(batches * 500, carriers=None)
     await world.write(lambda tx: acceptance.begin_large(tx, new, world.clock.now_ms()))
-    for first in range(0, batches, acceptance.PIECE):
+    for first in range(0, batches, new.at_once):
         await world.write(lambda tx, first=first: acceptance.add_piece(tx, new, first), Lane.BULK)  # type: ignore[misc]
     await world.write(lambda tx: acceptance.publish_large(tx, new, world.clock.now_ms()))
     return new
@@ -69,6 +69,21 @@ def test_two_large_campaigns_alternate(database_url: str) -> None:
         assert Counter(order[:20])[first.id] in (9, 10, 11)
         for at in range(2, 50, 2):
             assert set(order[at : at + 2]) == {first.id, second.id}
+
+    run(database_url, check)
+
+
+@pytest.mark.parametrize("slow", [20, 75])
+def test_campaigns_cut_for_slow_and_for_fast_carriers_take_the_same_turns(database_url: str, slow: int) -> None:
+    """Whatever a batch holds, a turn is one batch: about a second of the carrier."""
+
+    async def check(world: World) -> None:
+        long = await world.campaign(1000, segments=3, batch=slow)
+        await world.campaign(4000, batch=75)
+        order = await next_of(world, 24)
+        assert Counter(order)[long.id] in (11, 12, 13)
+        single = await world.campaign([FIRST])
+        assert single.id in await next_of(world, 5)
 
     run(database_url, check)
 

@@ -23,6 +23,7 @@ from cooee.service.conversations import Conversations
 from cooee.service.drafts import Drafts
 from cooee.service.history import History
 from cooee.service.imports import Imports
+from cooee.service.keeping import Keep
 from cooee.service.keywords import Keywords
 from cooee.service.numbers import Numbers
 from cooee.service.operators import Operators
@@ -34,6 +35,7 @@ from cooee.service.senders import Senders
 from cooee.service.sessions import Sessions
 from cooee.service.signups import Signups
 from cooee.service.stories import Stories
+from cooee.service.trails import Trails
 from cooee.service.webhooks import ReplyWebhooks
 from cooee.smpp.smsc import Smsc
 from cooee.store.database import Database
@@ -85,6 +87,7 @@ def make(
         live=live,
         phones=SimulatedPhones(smsc, clock) if smsc is not None else None,
     )
+    keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
     services = ConsoleServices(
         accounts=accounts,
         audience=audience,
@@ -107,6 +110,7 @@ def make(
             life_s=settings.session_h * 3600,
         ),
         stories=Stories(database, codes),
+        trails=Trails(database, clock, keep.receipts_ms),
         webhooks=ReplyWebhooks(database, clock, secrets, allow_private=settings.webhook_allow_private),
         clock=clock,
     )

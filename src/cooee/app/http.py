@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol, with one write a response instead of two, and with connections that can be watched.
 
 uvicorn writes a response's head as soon as the application has given it, and the body after it: two system calls,
-and a client that is woken twice. Here the head waits for the body (docs/decisions/0007-single-messages.md).
+and a client that is woken twice. Here the head waits for the body, and the commonest answers are taken whole
+(docs/decisions/0007-single-messages.md).
 
 It also keeps to itself whether a client has taken what was written (web/connection.py says who wants to know).
 Here a connection tells it: what is neither in the transport's buffer nor unacknowledged in the system's has
@@ -17,7 +18,7 @@ import os
 import socket
 import struct
 import termios
-from typing import Any
+from typing import Any, ClassVar
 
 from cooee.app.patience import Patience
 from cooee.web.connection import EXTENSION
@@ -49,6 +50,10 @@ class _HeadWaits:
             self._held = data
         else:
             self._write(data)
+
+    def write_whole(self, data: bytes) -> None:
+        """Writes a head that has its body behind it."""
+        self._write(data)
 
     def flush(self) -> None:
         """Writes a head that nothing will follow."""
@@ -85,11 +90,16 @@ class Watched(OneWrite):
 
     _closed = False
     _all_taken = False
+    _joined_headers: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._extensions = {EXTENSION: self}
+        super().connection_made(transport)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope: Any = self.scope
-        scope["extensions"] = {EXTENSION: self}
+        scope["extensions"] = self._extensions
 
     def eof_received(self) -> None:
         # Now or never: the socket is about to be closed.
@@ -99,10 +109,38 @@ class Watched(OneWrite):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
+        self._extensions = {}
         super().connection_lost(exc)
 
     def gone(self) -> bool:
         return self._closed
+
+    def answer(self, scope: Any, head: bytes, body: bytes) -> bool:
+        cycle = self.cycle
+        if (
+            cycle.scope is not scope
+            or cycle.response_started
+            or cycle.disconnected
+            or not cycle.keep_alive
+            or self.flow.write_paused
+            or scope["method"] == "HEAD"
+        ):
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self._joined.write_whole(b"".join((head, self._common_headers(), b"\r\n", body)))
+        cycle.message_event.set()
+        self.on_response_complete()
+        return True
+
+    def _common_headers(self) -> bytes:
+        """What uvicorn adds to every answer, a new list each second; joined once for all that share it."""
+        given = self.server_state.default_headers
+        known, joined = Watched._joined_headers
+        if known is not given:
+            joined = b"".join([b"%b: %b\r\n" % header for header in given])
+            Watched._joined_headers = (given, joined)
+        return joined
 
     async def taken(self, patience_s: float) -> bool:
         if self.gone() or self.transport.is_closing():

@@ -25,6 +25,7 @@ from cooee.model.clock import Clock, SystemClock
 from cooee.model.codetable import CodeTable
 from cooee.model.errors import ConfigError, CooeeError
 from cooee.model.live import EngineLive
+from cooee.model.proxies import TrustedProxies
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
@@ -48,6 +49,7 @@ from cooee.store.wakeups import WakeUps
 from cooee.web.api import Api, ApiSettings
 from cooee.web.console import ConsoleServices
 from cooee.web.health import HealthOnly
+from cooee.web.proxies import BehindProxies
 
 log = structlog.get_logger()
 
@@ -168,7 +170,7 @@ class Node:
                 announce=self._announce,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
-                keep=Keep(settings.keep_messages_days, settings.keep_replies_days),
+                keep=Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days),
                 mails=mail_rules(settings),
             )
             await self._engine.start(self._failed)
@@ -245,6 +247,8 @@ class Node:
                 codes=self.codes,
             )
             self._undo.callback(app.close)
+            if settings.trusted_proxies:
+                app = BehindProxies(app, TrustedProxies(settings.trusted_proxies))
         config = self._http = uvicorn.Config(
             app,
             http=Watched,

@@ -2,7 +2,8 @@
 
 A client that is not logged in yet may send a request line and headers without an end, or open connections and say
 nothing; each holds memory and a file descriptor. Here a head has a size and a time to come in, and a body has to
-make progress. A request that comes whole, as nearly all do, costs no timer.
+make progress. A request that comes whole, as nearly all do, costs no timer; between requests there is one timer
+all the time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Patience(HttpToolsProtocol):
     _octets = 0
     """Of what is unfinished, head or body, since it was last looked."""
     _paused = False
+    _idle_since: float | None = None
+    """When the last answer was complete, until something comes after it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,6 +43,9 @@ class Patience(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -67,6 +73,36 @@ class Patience(HttpToolsProtocol):
         if self._timer is None and not self.transport.is_closing():
             self._arm()
 
+    def on_response_complete(self) -> None:
+        """As uvicorn's, but for the timer: one that is set goes on, and looks how long nothing came."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_after(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            # The answer of the request that is under way sets it again.
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_again_after(left)
+        elif not self.transport.is_closing():
+            self.transport.close()
+
+    def _look_again_after(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
     def send_400_response(self, msg: str) -> None:
         self._end(400, {"Message": "Request is not valid HTTP", "Code": BAD_JSON.code})
 
@@ -92,8 +128,8 @@ class Patience(HttpToolsProtocol):
             if paused or octets >= LEAST:
                 self._arm()
                 return
-        elif self.timeout_keep_alive_task is not None:
-            # Between two requests uvicorn's own timer runs.
+        elif self._idle_since is not None:
+            # Between two requests the other timer runs.
             return
         self.transport.close()
 

@@ -23,6 +23,7 @@ from cooee.cli.base import (
 )
 from cooee.cli.webhook import change_webhook, webhook_changes, webhook_options
 from cooee.config import Settings
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from cooee.service.accounts import Accounts, AccountView
@@ -398,7 +399,7 @@ def credit(settings: Settings, name: str, amount: int, reason: str) -> None:
         async with _accounts(settings) as accounts:
             return await accounts.credit(name, amount, reason)
 
-    click.echo(f"account {name} has {run(work())} credits now")
+    click.echo(f"account {name} has {counted(run(work()), 'credit')} now")
 
 
 @account.command()

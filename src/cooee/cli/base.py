@@ -127,21 +127,21 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
-def read_password() -> str:
-    """The first line of standard input; a usage error where there is none. From a person at a terminal it is asked
-    for, and not shown."""
+def read_password(what: str = "password", option: str = "--password-stdin") -> str:
+    """The next line of standard input; a usage error where there is none. From a person at a terminal it is asked
+    for, and not shown. `what` names it, `option` is what asked for it."""
     try:
         if sys.stdin.isatty():
-            password = getpass.getpass("Password (it is not shown): ", sys.stderr)
+            secret = getpass.getpass(f"{what[0].upper()}{what[1:]} (it is not shown): ", sys.stderr)
         else:
-            password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+            secret = sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except EOFError:
-        password = ""
+        secret = ""
     except UnicodeDecodeError:
-        raise click.UsageError("the password on standard input is not valid UTF-8 text") from None
-    if not password:
-        raise click.UsageError("--password-stdin: standard input holds no password")
-    return password
+        raise click.UsageError(f"the {what} on standard input is not valid UTF-8 text") from None
+    if not secret:
+        raise click.UsageError(f"{option}: standard input holds no {what}")
+    return secret
 
 
 def show_json(value: object) -> None:
@@ -182,11 +182,6 @@ def local_time(ms: int | None, zone_name: str) -> str | None:
 def utc_time(ms: int | None) -> str | None:
     """`2026-11-24T08:32:10Z`, for programs; None for None."""
     return None if ms is None else f"{ms_to_local(ms, None).isoformat()}Z"
-
-
-def counted(count: int, what: str) -> str:
-    """`1 message`, `2 messages`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _cell(value: object) -> str:

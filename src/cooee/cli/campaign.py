@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from cooee.cli.base import (
-    counted,
     json_flag,
     local_time,
     run,
@@ -24,6 +23,7 @@ from cooee.config import Settings
 from cooee.model.campaign import STATUS_WORD
 from cooee.model.codetable import CodeTable, Source
 from cooee.model.errors import CAMPAIGN_STATE, NO_CAMPAIGN, ApiError
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from cooee.cli.base import Station

@@ -13,6 +13,7 @@ import click
 from cooee.cli.base import json_flag, run, show_json, show_table, station, takes_settings, utc_time
 from cooee.config import Settings
 from cooee.model.clock import iso_offset, zone
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from cooee.service.billing import Bill, BillLine, Sums
@@ -112,7 +113,9 @@ def _show(bill: Bill) -> None:
         rows.append(("Total", *_row(bill.total)))
     show_table(("Account", *_COLUMNS.values()), rows, "")
     click.echo()
-    click.echo(f"{bill.total.top_ups} credits were added in {bill.total.top_up_count} top-ups")
+    added, times = bill.total.top_ups, bill.total.top_up_count
+    was = "was" if added == 1 else "were"
+    click.echo(f"{counted(added, 'credit')} {was} added in {counted(times, 'top-up')}")
 
 
 def _json(bill: Bill, lines: Sequence[BillLine] | None) -> dict[str, object]:

@@ -6,16 +6,16 @@ from typing import Any
 
 import click
 
-from cooee.cli.base import json_flag, show_json, show_table
+from cooee.cli.base import json_flag, show_json, show_table, takes_settings
+from cooee.config import Settings
 from cooee.model.errors import CooeeError
 
 PORT = 2776
 _port = click.option(
     "--control-port",
     type=click.IntRange(1, 65535),
-    default=PORT,
-    show_default=True,
-    help="Control port of the simulated SMSC, on this machine.",
+    help="Control port of the simulated SMSC, on this machine.  "
+    f"[default: the setting simulate_control_port, or {PORT}]",
 )
 
 
@@ -37,7 +37,10 @@ def handset() -> None:
     "--system-id", help="Which of the SMSC's clients gets it.  [default: the one that sends from NUMBER]"
 )
 @_port
-def reply(sender: str, to: str, text: str, system_id: str | None, control_port: int) -> None:
+@takes_settings()
+def reply(
+    settings: Settings, sender: str, to: str, text: str, system_id: str | None, control_port: int | None
+) -> None:
     """Have a handset write a message to a number.
 
     \b
@@ -47,7 +50,7 @@ def reply(sender: str, to: str, text: str, system_id: str | None, control_port: 
     ask = {"do": "reply", "from": sender, "to": to, "text": text}
     if system_id is not None:
         ask["system_id"] = system_id
-    parts = _asked(control_port, ask)["parts"]
+    parts = _asked(settings, control_port, ask)["parts"]
     click.echo(f"sent in {parts} parts" if parts > 1 else "sent")
 
 
@@ -55,14 +58,15 @@ def reply(sender: str, to: str, text: str, system_id: str | None, control_port: 
 @click.argument("number")
 @json_flag
 @_port
-def inbox(number: str, as_json: bool, control_port: int) -> None:
+@takes_settings()
+def inbox(settings: Settings, number: str, as_json: bool, control_port: int | None) -> None:
     """Show what the handset NUMBER received.
 
     \b
     Example:
       cooee handset inbox 61400000001
     """
-    messages = _asked(control_port, {"do": "inbox", "number": number})["messages"]
+    messages = _asked(settings, control_port, {"do": "inbox", "number": number})["messages"]
     if as_json:
         show_json(messages)
         return
@@ -73,9 +77,10 @@ def inbox(number: str, as_json: bool, control_port: int) -> None:
     )
 
 
-def _asked(port: int, ask: dict[str, Any]) -> dict[str, Any]:
+def _asked(settings: Settings, given: int | None, ask: dict[str, Any]) -> dict[str, Any]:
     from cooee.smpp.smsc.control import control
 
+    port = given or settings.simulate_control_port or PORT
     try:
         answer = control("127.0.0.1", port, ask)
     except (OSError, ValueError) as error:

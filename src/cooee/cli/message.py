@@ -26,6 +26,7 @@ from cooee.model.message import FLAG_RESENT, FLAG_UNCERTAIN, MessageState
 if TYPE_CHECKING:
     from cooee.model.account import Account
     from cooee.service.campaigns import CampaignView
+    from cooee.service.trails import RawReceipt, Receipts, Trails
     from cooee.store.inspect import AttemptView, MessageView, WaitingView
 
 _STORIES = {
@@ -38,6 +39,11 @@ _STORIES = {
     MessageState.FAILED: "refused, undeliverable, or given up; Code says why",
     MessageState.DELIVERED: "the receipts of every part say so",
 }
+
+
+SEARCHES = 50
+"""How often a search for receipts is continued at most, and RECEIPTS how many are enough."""
+RECEIPTS = 200
 
 
 @click.group()
@@ -56,17 +62,22 @@ def message() -> None:
 @json_flag
 @takes_settings("database", "codes_file")
 def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> None:
-    """Show what became of the message of CAMPAIGN to NUMBER: its state, attempts, parts and error.
+    """Show what became of the message of CAMPAIGN to NUMBER: its state, attempts, parts and error, and its
+    receipts as the carrier wrote them.
 
     \b
     Example:
       cooee message show 1000042 +61400123456
     """
 
-    async def work() -> tuple[CampaignView, int, MessageView | WaitingView | None]:
+    from cooee.store.inspect import MessageView
+
+    async def work() -> tuple[CampaignView, int, MessageView | WaitingView | None, Receipts | None]:
         from cooee.cli.lookup import number_of
         from cooee.service.campaigns import Campaigns
+        from cooee.service.keeping import Keep
         from cooee.service.routing import Routes
+        from cooee.service.trails import Trails
         from cooee.store import accounts, inspect
         from cooee.store.database import Tx
 
@@ -82,26 +93,50 @@ def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> No
             account = await at.database.read(owner)
             destination = number_of(number, account.country if account else "AU")
 
+            key = (view.account_id, campaign_id, destination)
+
             async def look(tx: Tx) -> MessageView | WaitingView | None:
-                key = (view.account_id, campaign_id, destination)
                 return await inspect.message(tx, *key) or await inspect.waiting(tx, *key)
 
-            return view, destination, await at.database.read(look)
+            found = await at.database.read(look)
+            receipts = None
+            keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
+            if isinstance(found, MessageView) and keep.receipts_ms:
+                trails = Trails(at.database, at.clock, keep.receipts_ms)
+                receipts = await _receipts(trails, key, found)
+            return view, destination, found, receipts
 
     from cooee.service.codes import load_codes
 
     codes = load_codes(settings.codes_file)
-    view, destination, found = run(work())
+    view, destination, found, receipts = run(work())
     if found is None:
         raise ConfigError(f"campaign {campaign_id} has no recipient {destination}")
-    from cooee.store.inspect import MessageView
-
     if not isinstance(found, MessageView):
         _show_waiting(view, destination, found, as_json)
     elif as_json:
-        show_json(_message_json(campaign_id, destination, found, codes))
+        show_json(_message_json(campaign_id, destination, found, codes) | _receipts_json(receipts))
     else:
         _show_message(view, destination, found, codes)
+        _show_receipts(view, receipts)
+
+
+async def _receipts(trails: Trails, key: tuple[int, int, int], found: MessageView) -> Receipts:
+    """All that a search finds in SEARCHES goes; `onward` is the last one's."""
+    from dataclasses import replace
+
+    every: list[RawReceipt] = []
+    hidden = 0
+    onward: int | None = None
+    for _ in range(SEARCHES):
+        page = await trails.receipts(key, found.first_at, found.last.at, onward)
+        every += page.found
+        hidden += page.hidden
+        onward = page.onward
+        if onward is None or len(every) >= RECEIPTS:
+            break
+    every.sort(key=lambda receipt: (receipt.at, receipt.part))
+    return replace(page, found=every, hidden=hidden)
 
 
 def _show_waiting(view: CampaignView, destination: int, found: WaitingView, as_json: bool) -> None:
@@ -182,6 +217,67 @@ def _show_message(view: CampaignView, destination: int, found: MessageView, code
         ],
         "It was never handed to a carrier.",
     )
+
+
+def _show_receipts(view: CampaignView, receipts: Receipts | None) -> None:
+    """Each receipt: when, what it says, then its text and TLVs as they came."""
+    click.echo()
+    if receipts is None:
+        click.echo("Receipts are not kept as they come: keep_receipts_days is 0.")
+        return
+    for each in receipts.found:
+        shown = each.shown
+        says = shown.says.value if shown.says else "not a whole PDU"
+        of = f"attempt {each.attempt}, part {each.part + 1}"
+        if each.carrier:
+            of = f"{each.carrier}, {of}"
+        click.echo(f"Receipt {local_time(each.at, view.zone)}, {of}: {says}")
+        if shown.says:
+            addresses = f"from {shown.source} to {shown.destination}"
+            click.echo(f"  {shown.command} {addresses}, esm_class {shown.esm_class}")
+        if shown.text:
+            click.echo(f"  {shown.text}")
+        for name, value in shown.tlvs:
+            click.echo(f"  {name}: {value}")
+        if not shown.says:
+            click.echo(f"  {shown.octets}")
+    if receipts.hidden:
+        click.echo(f"And {receipts.hidden} more receipts that are not shown.")
+    if not receipts.found:
+        click.echo("No receipt was found.")
+    if receipts.onward:
+        until = local_time(receipts.onward, view.zone)
+        click.echo(f"Looked through receipts up to {until}; others may have come later.")
+    if receipts.forgotten:
+        click.echo("It is older than receipts are kept as they came (keep_receipts_days): some may be gone.")
+
+
+def _receipts_json(receipts: Receipts | None) -> dict[str, object]:
+    """`receipts` is null where none are kept; `receipts_complete`: all were looked through, and none is gone."""
+    if receipts is None:
+        return {"receipts": None, "receipts_complete": False}
+    return {
+        "receipts": [
+            {
+                "at": utc_time(each.at),
+                "carrier": each.carrier,
+                "attempt": each.attempt,
+                "part": each.part + 1,
+                "state": each.shown.says and each.shown.says.value,
+                "command": each.shown.command,
+                "message_id": each.shown.message_id,
+                "source_addr": each.shown.source,
+                "destination_addr": each.shown.destination,
+                "esm_class": each.shown.esm_class,
+                "data_coding": each.shown.data_coding,
+                "text": each.shown.text,
+                "tlvs": [{"name": name, "value": value} for name, value in each.shown.tlvs],
+                "octets": each.shown.octets,
+            }
+            for each in receipts.found
+        ],
+        "receipts_complete": not (receipts.hidden or receipts.onward or receipts.forgotten),
+    }
 
 
 def _made(found: MessageView) -> list[AttemptView]:

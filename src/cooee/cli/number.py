@@ -8,6 +8,7 @@ import click
 
 from cooee.cli.base import json_flag, run, show_json, show_table, station, takes_settings, utc_time
 from cooee.config import Settings
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,10 @@ def add(
             return added, await numbers.assign_past(added) if assign_past else 0
 
     added, assigned = run(work())
-    click.echo(f"number {added} added, {kind}" + (f"; {assigned} replies assigned" if assign_past else ""))
+    click.echo(
+        f"number {added} added, {kind}"
+        + (f"; {counted(assigned, 'reply', 'replies')} assigned" if assign_past else "")
+    )
 
 
 @number.command()

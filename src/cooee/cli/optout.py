@@ -13,6 +13,7 @@ import click
 from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
 from cooee.config import Settings
 from cooee.model.errors import ConfigError
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,11 +89,15 @@ def remove(settings: Settings, numbers: tuple[str, ...], account: str) -> None:
     """
     from cooee.model.inbound import Reason
 
-    async def work() -> int:
+    async def work() -> tuple[int, int]:
         async with _optouts(settings, account) as (optouts, found, _):
-            return await optouts.remove(found, _valid(optouts, found, numbers), reason=Reason.ADMIN, who=WHO)
+            valid = _valid(optouts, found, numbers)
+            return await optouts.remove(found, valid, reason=Reason.ADMIN, who=WHO), len(valid)
 
-    click.echo(f"{_numbers(run(work()))} may be written to by {account} again")
+    removed, valid = run(work())
+    others = valid - removed
+    rest = f"; {others} {'was' if others == 1 else 'were'} not opted out" if others else ""
+    click.echo(f"{counted(removed, 'number')} may be written to by {account} again{rest}")
 
 
 @optout.command("import")
@@ -116,7 +121,7 @@ def import_file(settings: Settings, file: BinaryIO, account: str) -> None:
             for line, text in wrong[:SHOWN]:
                 click.echo(f"line {line}: '{text}' is no number", err=True)
             if len(wrong) > SHOWN:
-                click.echo(f"and {len(wrong) - SHOWN} more lines", err=True)
+                click.echo(f"and {counted(len(wrong) - SHOWN, 'more line')}", err=True)
             if not numbers:
                 raise ConfigError(f"there is no number in {file.name}")
             return await optouts.add(found, numbers, reason=Reason.ADMIN, who=WHO), len(numbers)
@@ -151,11 +156,8 @@ def _valid(optouts: Optouts, account: Account, numbers: Sequence[str]) -> array[
 
 
 def _added(account: str, added: int, valid: int) -> str:
-    return f"{_numbers(added)} opted out of {account}" + (f"; {valid - added} had before" if valid > added else "")
-
-
-def _numbers(count: int) -> str:
-    return "1 number" if count == 1 else f"{count} numbers"
+    rest = f"; {valid - added} had before" if valid > added else ""
+    return f"{counted(added, 'number')} opted out of {account}{rest}"
 
 
 @optout.command("list")

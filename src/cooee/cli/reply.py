@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cooee.cli.base import json_flag, local_time, run, show_json, show_table, station, takes_settings, utc_time
+from cooee.cli.base import (
+    json_flag,
+    local_time,
+    run,
+    show_json,
+    show_table,
+    station,
+    takes_settings,
+    utc_time,
+)
 from cooee.config import Settings
+from cooee.model.errors import ConfigError
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,11 +168,58 @@ def assign(settings: Settings, ids: tuple[int, ...], account: str, recipient: st
     async def work() -> int:
         async with station(settings) as at:
             numbers = Numbers(at.database, at.clock)
-            if recipient is not None:
-                return await numbers.assign_past(number_of(recipient), account)
-            return await numbers.assign(ids, account)
+            if recipient is None:
+                unknown = await numbers.not_unrouted(ids)
+                if unknown:
+                    raise ConfigError(f"{_no_reply(unknown)}: cooee reply unrouted shows those there are")
+                return await numbers.assign(ids, account)
+            taken = await numbers.assign_past(number_of(recipient), account)
+            if not taken:
+                raise ConfigError(f"nothing to {recipient} is unrouted: cooee reply unrouted shows what is")
+            return taken
 
-    click.echo(f"{run(work())} replies assigned to {account}")
+    click.echo(f"{counted(run(work()), 'reply', 'replies')} assigned to {account}")
+
+
+@reply.command()
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+@click.option("--number", "recipient", metavar="MSISDN", help="All that were sent to this number.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@takes_settings("database")
+def delete(settings: Settings, ids: tuple[int, ...], recipient: str | None, yes: bool) -> None:
+    """Throw unrouted replies away for good, by ID or all those to a number. Replies of accounts are left alone.
+
+    \b
+    Examples:
+      cooee reply delete 17 18
+      cooee reply delete --number 61400190499 --yes
+    """
+    from cooee.model.inbound import number_of
+    from cooee.service.numbers import Numbers
+
+    if bool(ids) == (recipient is not None):
+        raise click.UsageError("name replies by their ids, or a number with --number")
+    number = None if recipient is None else number_of(recipient)
+
+    async def count() -> tuple[int, int]:
+        async with station(settings) as at:
+            numbers = Numbers(at.database, at.clock)
+            if number is not None:
+                return await numbers.count_unrouted(number)
+            return len(await numbers.unrouted_some(ids)), 0
+
+    async def work(until: int) -> int:
+        async with station(settings) as at:
+            numbers = Numbers(at.database, at.clock)
+            return await (numbers.delete_past(number, until) if number is not None else numbers.delete(ids))
+
+    found, until = run(count())
+    these = "this reply" if found == 1 else f"these {found} replies"
+    if found and not yes and not click.confirm(f"Throw {these} away for good?"):
+        click.echo("nothing was deleted")
+        return
+    gone = run(work(until)) if found else 0
+    click.echo(f"{counted(gone, 'unrouted reply', 'unrouted replies')} deleted")
 
 
 @reply.command()
@@ -180,11 +238,16 @@ def recover(settings: Settings) -> None:
             return await again(at.database, at.clock)
 
     taken, left = run(work())
-    click.echo(f"{taken} messages recovered, {left} cannot be read")
+    click.echo(f"{counted(taken, 'message')} recovered, {left} cannot be read")
+
+
+def _no_reply(ids: Sequence[int]) -> str:
+    named = ", ".join(map(str, ids))
+    return f"{named} is no unrouted reply" if len(ids) == 1 else f"{named} are no unrouted replies"
 
 
 def _text(text: str, missing: int) -> str:
     shown = " ".join(text.split())
     if len(shown) > 60:
         shown = shown[:59] + "…"
-    return f"{shown} ({missing} parts missing)" if missing else shown
+    return f"{shown} ({counted(missing, 'part')} missing)" if missing else shown

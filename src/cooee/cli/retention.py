@@ -27,7 +27,7 @@ def retention() -> None:
 @retention.command("run")
 @click.option("--dry-run", is_flag=True, help="Remove nothing; say what would go.")
 @json_flag
-@takes_settings("database", "keep_messages_days", "keep_replies_days")
+@takes_settings("database", "keep_messages_days", "keep_replies_days", "keep_receipts_days")
 def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
     """Remove old campaigns, replies and technical rows now, in short pieces beside the traffic, and say what went.
 
@@ -48,7 +48,7 @@ def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
         clock = SystemClock()
         database = await open_database(settings.database, clock, pool=2)
         try:
-            keep = Keep(settings.keep_messages_days, settings.keep_replies_days)
+            keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
             it = Retention(database, clock, keep)
             return await (it.plan() if dry_run else it.run())
         finally:
@@ -73,4 +73,6 @@ def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
 def _kept(ms: int | None) -> str:
     if ms is None:
         return "ever"
+    if not ms:
+        return "not at all"
     return f"{ms // DAY} days" if ms >= 2 * DAY else f"{ms // HOUR} hours" if ms >= 2 * HOUR else "1 hour"

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from cooee.cli.base import (
-    counted,
     json_flag,
     local_time,
     run,
@@ -19,6 +18,8 @@ from cooee.cli.base import (
     utc_time,
 )
 from cooee.config import Settings
+from cooee.model.errors import ConfigError
+from cooee.model.words import counted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,10 +48,13 @@ def list_uncertain(settings: Settings, campaign_id: int | None, limit: int, as_j
     Example:
       cooee uncertain list --campaign 1000042
     """
+    from cooee.service.attention import Attention
     from cooee.store import inspect
 
     async def work() -> list[inspect.UncertainView]:
         async with station(settings) as at:
+            if campaign_id is not None:
+                await Attention(at.database, at.clock).span(campaign_id=campaign_id)
             return await at.database.read(lambda tx: inspect.uncertain(tx, campaign_id, limit))
 
     views = run(work())
@@ -119,7 +123,13 @@ async def _settle(settings: Settings, campaign_id: int | None, destination: int 
         span = await attention.span(campaign_id=campaign_id)
         if destination is None or campaign_id is None:
             return await attention.settle_all(span, again=again)
-        return await attention.settle([(span.start[0], campaign_id, destination)], again=again)
+        settled = await attention.settle([(span.start[0], campaign_id, destination)], again=again)
+        if not settled:
+            raise ConfigError(
+                f"{destination} is not uncertain in campaign {campaign_id}: "
+                f"cooee uncertain list --campaign {campaign_id} shows what is"
+            )
+        return settled
 
 
 @uncertain.command()

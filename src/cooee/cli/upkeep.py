@@ -13,6 +13,7 @@ from cooee.cli.base import json_flag, run, show_json, takes_settings
 from cooee.config import Settings
 from cooee.model.clock import SystemClock
 from cooee.model.errors import CooeeError
+from cooee.model.words import counted
 
 if TYPE_CHECKING:
     from cooee.store.database import Database
@@ -173,7 +174,7 @@ async def _key(database: Database, settings: Settings, report: Report) -> Secret
 async def _ledger(database: Database, report: Report) -> None:
     rows = await database.read(lambda tx: tx.all("ledger_differences"))
     for name, balance, total in rows:
-        report.add("FAILED", "ledger", f"account {name} has {balance} credits, its ledger says {total}")
+        report.add("FAILED", "ledger", f"account {name} has {counted(balance, 'credit')}, its ledger says {total}")
     if not rows:
         report.add("OK", "ledger", "every balance is the sum of its ledger")
 

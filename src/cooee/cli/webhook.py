@@ -39,6 +39,11 @@ def webhook_options(command: Command) -> Command:
         click.option(
             "--webhook-password-stdin", is_flag=True, help="Read the webhook's password from standard input."
         ),
+        click.option(
+            "--reply-webhook-stdin",
+            is_flag=True,
+            help="Read the webhook's URL from standard input, a line before the password's: it may hold a secret.",
+        ),
         click.option("--webhook-username", metavar="TEXT", help="What the webhook is told as `username`."),
         click.option("--reply-webhook", metavar="URL", help="Where replies go by HTTP GET; `none` for nowhere."),
     ):
@@ -49,14 +54,19 @@ def webhook_options(command: Command) -> Command:
 def webhook_changes(settings: Settings, values: dict[str, Any]) -> dict[str, str]:
     """Takes the webhook's options out of `values`: what `change_webhook` is to change, empty for nothing.
 
-    Reads the password from standard input where that is asked for. ConfigError says what cannot be.
+    Reads URL and password from standard input, in this order, where that is asked for. ConfigError says what
+    cannot be.
     """
     from cooee.service.webhooks import check
 
     url, username = values.pop("reply_webhook"), values.pop("webhook_username")
     changes = {"url": url, "username": username}
+    if values.pop("reply_webhook_stdin"):
+        if url is not None:
+            raise click.UsageError("--reply-webhook and --reply-webhook-stdin: give one of them")
+        changes["url"] = read_password("URL", "--reply-webhook-stdin")
     if values.pop("webhook_password_stdin"):
-        changes["password"] = read_password()
+        changes["password"] = read_password("password", "--webhook-password-stdin")
     given = {name: value for name, value in changes.items() if value is not None}
     check(allow_private=settings.webhook_allow_private, **given)
     return given

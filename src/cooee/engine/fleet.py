@@ -140,6 +140,7 @@ class Fleet:
         finished: Callable[[Iterable[tuple[int, int]]], None],
         changed: Callable[[set[tuple[int, int]]], None],
         disowned: Callable[[], None],
+        keeps_receipts: bool,
     ) -> None:
         self._database = database
         self._ids = ids
@@ -151,6 +152,7 @@ class Fleet:
         self._finished = finished
         self._changed = changed
         self._disowned = disowned
+        self._keeps = keeps_receipts
         self._lanes: dict[int, Lane] = {}
         self._policies: dict[int, Policy] = {}
         self._stop_deadline_s = 10.0
@@ -249,7 +251,15 @@ class Fleet:
             except Exception as error:
                 log.error("carrier_unusable", carrier=row.name, reason=str(error))
                 return
-            intake = ReceiptIntake(self._database, self._clock, row.id, row.name, row.smpp.codes, self._changed)
+            intake = ReceiptIntake(
+                self._database,
+                self._clock,
+                row.id,
+                row.name,
+                row.smpp.codes,
+                self._changed,
+                keeps=self._keeps,
+            )
             lane = self._lanes[row.id] = Lane(row, carrier, intake, self._inbound.intake(row.id, row.name))
             lane.replies.caught_up = lane.caught_up
         for no in set(lane.links) - set(binds):

@@ -2,6 +2,8 @@
 
 Tokens are segments. A bucket holds a tenth of a second's worth, so that the SMSC's own meter, whatever its
 window, never sees a burst. A long message may take the bucket below zero: it goes whole, and the next one waits.
+So may a single message that is accepted while a campaign takes every token: it goes ahead, at half of the rate at
+most, and the campaign waits for what it took.
 When the carrier throttles, the bind stands still for about a second and its rate falls by a third; it rises again
 by a twentieth of the full rate a second.
 """
@@ -16,6 +18,8 @@ BURST_S = 0.1
 FALL = 0.67
 LEAST = 0.05
 RISE_PER_S = 0.05
+AHEAD = 0.5
+"""The share of the rate that single messages may take from campaigns."""
 
 _random = SystemRandom()
 
@@ -27,6 +31,8 @@ class Pacing:
         self._clock = clock
         self._tps = tps
         self._tokens = 0.0
+        self._ahead = 0.0
+        """Tokens that may be taken although the bucket is empty."""
         self._at = clock.monotonic()
         self._factor = 1.0
         self._blocked_until = 0.0
@@ -44,6 +50,7 @@ class Pacing:
             self._factor = min(1.0, self._factor + passed * RISE_PER_S)
         rate = self._tps * self._factor
         self._tokens = min(self._tokens + passed * rate, max(1.0, rate * BURST_S))
+        self._ahead = min(self._ahead + passed * rate * AHEAD, max(1.0, rate * BURST_S * AHEAD))
 
     def room(self, limit: int) -> int:
         """Segments that may go now, `limit` at most."""
@@ -52,7 +59,15 @@ class Pacing:
             return 0
         if not self._tps:
             return limit
-        return min(limit, int(self._tokens))
+        return max(0, min(limit, int(self._tokens)))
+
+    def may_go_ahead(self, segments: int) -> bool:
+        """Whether a single message of so many segments may go although there is no room. If so, `take` them."""
+        self._refill()
+        if not self._tps or self._at < self._blocked_until or self._ahead < segments:
+            return False
+        self._ahead -= segments
+        return True
 
     def take(self, segments: int) -> None:
         """These go."""

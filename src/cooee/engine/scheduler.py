@@ -14,6 +14,7 @@ import structlog
 from cooee.model.clock import DAY, MINUTE, Clock, Window
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import ORPHANS, RESENT
+from cooee.model.words import counted
 from cooee.service.routing import Routes
 from cooee.store import acceptance, audience, campaigns, partitions, receipts, refs, uncertain
 from cooee.store.database import Database, Lane, Row, Tx
@@ -94,6 +95,8 @@ class Scheduler:
     async def run(self) -> None:
         """Does what is due, until cancelled."""
         while True:
+            # Before the duties: who wakes us while they run may have something that they have looked for already.
+            self._event.clear()
             now = self._clock.monotonic()
             for name, every, duty in self._duties:
                 if self._due.get(name, 0.0) > now:
@@ -104,7 +107,6 @@ class Scheduler:
                 except CooeeError as error:
                     log.warning("duty_failed", duty=name, reason=str(error))
                     self._due[name] = now + max(every, 1.0)
-            self._event.clear()
             try:
                 async with asyncio.timeout(TICK_S):
                     await self._event.wait()
@@ -131,7 +133,8 @@ class Scheduler:
                 log.warning(
                     "no_carrier", reason="messages are queued: add or resume a carrier", campaigns=len(starting)
                 )
-            self.stuck = f"{len(starting)} campaigns wait: there is no active carrier"
+            waiting = f"{counted(len(starting), 'campaign')} {'waits' if len(starting) == 1 else 'wait'}"
+            self.stuck = f"{waiting}: there is no active carrier"
             return
         self.stuck = None
         for account_id, campaign_id in starting:

@@ -81,6 +81,7 @@ class Engine:
         self._secrets = secrets
         self._alone = alone
         self._membership = Membership(database, ids, clock, name, alone=alone)
+        keep = keep or Keep()
         self._restart = False
         self._scheduler: Scheduler
         inbound = Inbound(
@@ -97,6 +98,7 @@ class Engine:
             finished=lambda keys: self._scheduler.finished(keys),
             changed=lambda keys: self._scheduler.changed(keys),
             disowned=self._disowned,
+            keeps_receipts=keep.receipts_ms > 0,
         )
         self._announce = announce or (lambda deals: None)
         self._scheduler = Scheduler(
@@ -104,7 +106,7 @@ class Engine:
         )
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
-        self._keeper = Keeper(database, clock, keep or Keep())
+        self._keeper = Keeper(database, clock, keep)
         self._mailer = Mailer(database, clock, mails) if mails is not None else None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"

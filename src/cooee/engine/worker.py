@@ -143,13 +143,22 @@ class Worker:
     # --- fresh messages ------------------------------------------------------------------------------------
 
     def reserve(self, segments: int) -> bool:
-        """Keeps room for a message that is being accepted in this process; False when there is none."""
+        """Keeps room for a message that is being accepted in this process; False when there is none.
+
+        Where a campaign takes every token of a bind with a limit, a few messages go ahead of it.
+        """
         if self._credit < segments:
-            self._credit = self._room(SLICE) if self._may_go() else 0
-            if self._credit < segments:
+            if not self._may_go():
+                return False
+            self._credit = self._room(SLICE)
+            if self._credit >= segments:
+                asyncio.get_running_loop().call_soon(self._end_credit)
+            elif self._slots() >= segments and self.pacing.may_go_ahead(segments):
+                self._credit = segments
+            else:
+                self._credit = 0
                 return False
             self._reserved_at = self._clock.monotonic()
-            asyncio.get_running_loop().call_soon(self._end_credit)
         self._credit -= segments
         self.pacing.take(segments)
         self._reserved += segments
@@ -187,11 +196,13 @@ class Worker:
 
     def _room(self, limit: int) -> int:
         """Segments that may be marked now, besides what is reserved."""
-        if self.link is None:
-            return 0
         if self._reserved and self._clock.monotonic() - self._reserved_at > RESERVED_S:
             self._reserved = 0  # whoever asked has gone
-        return self.pacing.room(min(limit, self.link.free - self._reserved - self._marking))
+        return self.pacing.room(min(limit, self._slots()))
+
+    def _slots(self) -> int:
+        """Of the window, what is neither used nor promised."""
+        return 0 if self.link is None else self.link.free - self._reserved - self._marking
 
     @property
     def failure(self) -> BaseException | None:

@@ -68,3 +68,15 @@ class BatchState(enum.IntEnum):
 
 BATCH_SIZE = 500
 """Recipients a batch holds at most."""
+LEAST_BATCH = 20
+"""Recipients a batch may hold on the slowest carrier."""
+
+
+def batch_size(segments_per_s: float, segments: int) -> int:
+    """Recipients of one batch of messages of so many segments: what a bind of this rate sends in about a second.
+
+    `segments_per_s` 0: the bind has no limit, or none is known.
+    """
+    if not segments_per_s:
+        return BATCH_SIZE
+    return max(LEAST_BATCH, min(BATCH_SIZE, int(segments_per_s / segments)))

@@ -31,9 +31,6 @@ class MessageState(enum.IntEnum):
     """Every part has a receipt that says so."""
 
 
-FINAL = frozenset({MessageState.FAILED, MessageState.DELIVERED})
-"""What DRStatus lists (wire contract §5)."""
-
 FLAG_UNCERTAIN = 1
 FLAG_RESENT = 2
 

@@ -1,14 +1,39 @@
 """Everything that is measured, in one place; `/metrics` shows it in Prometheus' text form.
 
-Counters are raised once for a batch, never once for a message.
+Counters are raised once for a batch, never once for a message; those that a request raises are a `Tally`.
 """
 
 from __future__ import annotations
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from collections.abc import Iterator
 
-REQUESTS = Counter("cooee_http_requests_total", "API requests answered", ["resource", "code"])
-ACCEPTED = Counter("cooee_messages_accepted_total", "Recipients accepted (committed)")
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class Tally(Collector):
+    """A counter that costs next to nothing: it has no lock, so it is raised on the event loop only."""
+
+    def __init__(self, name: str, documentation: str, labels: tuple[str, ...] = ()) -> None:
+        self.name, self.labels, self._documentation = name, labels, documentation
+        self._counts: dict[tuple[object, ...], int] = {} if labels else {(): 0}
+        REGISTRY.register(self)
+
+    def inc(self, amount: int = 1, *values: object) -> None:
+        """Raises the one with these values of the labels."""
+        self._counts[values] = self._counts.get(values, 0) + amount
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        family = CounterMetricFamily(self.name, self._documentation, labels=self.labels)
+        for values, count in tuple(self._counts.items()):
+            family.add_metric([str(value) for value in values], count)
+        yield family
+
+
+REQUESTS = Tally("cooee_http_requests_total", "API requests answered", ("resource", "code"))
+ACCEPTED = Tally("cooee_messages_accepted_total", "Recipients accepted (committed)")
 SUBMITTED = Counter("cooee_submit_total", "Answers to submit_sm, by outcome", ["carrier", "outcome"])
 RECEIPTS = Counter("cooee_receipts_total", "Delivery receipts, by what became of them", ["carrier", "outcome"])
 UNCERTAIN = Counter("cooee_uncertain_total", "Recipients that became uncertain", ["carrier", "reason"])
@@ -62,4 +87,5 @@ __all__ = [
     "WEBHOOKS",
     "WEBHOOKS_DOWN",
     "WEBHOOK_LATE",
+    "Tally",
 ]

@@ -15,6 +15,7 @@ from typing import Unpack
 from cooee.model.account import Account, AccountState
 from cooee.model.clock import Clock
 from cooee.model.errors import CREDITS_INVALID, CREDITS_NOT_ALLOWED, SUSPENDED, ApiError, ConfigError
+from cooee.model.words import counted
 from cooee.service import audit
 from cooee.service.logins import Logins
 from cooee.service.settings import MAX_CREDITS, NEW, AccountSettings, apply, texts
@@ -67,15 +68,6 @@ class AccountView:
     suspended_at: int | None
     spent: int
     ledger: Sequence[LedgerLine]
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerDifference:
-    """An account whose balance is not the sum of its ledger."""
-
-    name: str
-    credits: int
-    ledger: int
 
 
 def check_name(name: str) -> str:
@@ -303,7 +295,7 @@ class Accounts:
             balance = await rows.give(tx, account.id, amount, kind="adjustment", at=now, reason=reason.strip())
             if balance is None:
                 limit = f", and may not go below -{account.credit_limit}" if account.credit_limit else ""
-                raise ConfigError(f"account '{name}' has fewer than {-amount} credits{limit}")
+                raise ConfigError(f"account '{name}' has fewer than {counted(-amount, 'credit')}{limit}")
             if balance > MAX_CREDITS:
                 raise ConfigError(f"account '{name}' would have more than {MAX_CREDITS} credits")
             await audit.note(tx, noted, now, f"{amount:+}: {reason.strip()}")
@@ -324,14 +316,6 @@ class Accounts:
 
         await self._database.write(operation)
         self._logins.forget(name)
-
-    async def differences(self) -> builtins.list[LedgerDifference]:
-        """Accounts whose balance is not the sum of their ledger: there must be none."""
-
-        async def operation(tx: Tx) -> builtins.list[LedgerDifference]:
-            return [LedgerDifference(r[0], r[1], int(r[2])) for r in await tx.all("ledger_differences")]
-
-        return await self._database.read(operation)
 
     # --- the client's ----------------------------------------------------------------------------------------
 

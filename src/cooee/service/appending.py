@@ -18,6 +18,8 @@ from cooee.store.appends import Compared, Other
 from cooee.store.database import Database, Grouped, Tx
 
 TRIES = 6
+MOST_ADOPTED = 8_000
+"""Batches that go over to another campaign at most: they do in one transaction (measured: about 16 ms on SQLite)."""
 
 MakeNew = Callable[[Tx, list[NewCampaign]], Awaitable[list[Created | Exception]]]
 """Accepts small campaigns of their own within a transaction."""
@@ -43,7 +45,7 @@ class Appending:
         self._make_new = make_new
         self._stage = stage
         self._at_once: Grouped[NewCampaign, Created | Other] = Grouped(
-            database, self._at_once_group, limit=limit, parallel=parallel
+            database, self._at_once_group, limit=limit, parallel=parallel, weight=acceptance.weight
         )
 
     async def create(self, new: NewCampaign, asked_at: int | None) -> Created:
@@ -97,7 +99,7 @@ class Appending:
     async def _in_pieces(
         self, new: NewCampaign, asked_at: int | None, known: Compared, rest: NewCampaign
     ) -> Created | Exception | Other:
-        staged = new if known.target is None else rest
+        staged = new if known.target is None else rest.coarser(MOST_ADOPTED)
         await self._stage(staged)
         answer = await self._database.write(
             lambda tx: appends.publish(tx, staged, asked_at, known, self._clock.now_ms())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from cooee.model.clock import Clock
 from cooee.model.errors import ConfigError
+from cooee.model.words import counted
 from cooee.service import audit
 from cooee.service.accounts import named
 from cooee.store import attention as rows
@@ -110,7 +111,7 @@ class Attention:
         async def operation(tx: Tx) -> int:
             dropped = await rows.drop_aside(tx, chosen)
             if dropped:
-                await audit.note(tx, made, now, f"{dropped} item{'s' if dropped != 1 else ''}")
+                await audit.note(tx, made, now, counted(dropped, "item"))
             return dropped
 
         return await self._database.write(operation)
@@ -119,5 +120,5 @@ class Attention:
 def _said(keys: Sequence[Key], settled: int) -> str:
     campaigns = sorted({key[1] for key in keys})
     which = ", ".join(map(str, campaigns[:5])) + (" and more" if len(campaigns) > 5 else "")
-    many, several = "s" if settled != 1 else "", "s" if len(campaigns) > 1 else ""
-    return f"{settled} recipient{many} of campaign{several} {which}"
+    several = "s" if len(campaigns) > 1 else ""
+    return f"{counted(settled, 'recipient')} of campaign{several} {which}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import NO_LIST, ApiError, CommitUnknown, StoreError, StoreUnavailable
+from cooee.service import audit
 from cooee.store import audience as rows
 from cooee.store.audience import PIECE
 from cooee.store.database import Database, Lane, Tx
@@ -92,16 +93,26 @@ class Audience:
         """Makes a list of `numbers` (sorted, unique, perhaps none); its id."""
         list_id = await self._ids.exactly_one("list")
         whole = len(numbers) <= PIECE
+        noted = audit.said(
+            audit.change("list created", account=account.name),
+            f"list {list_id}, {counted(len(numbers))}: {description}",
+        )
 
         async def add(tx: Tx) -> None:
             now = self._clock.now_ms()
             await rows.add(tx, account.id, list_id, description, numbers[:PIECE], now=now, whole=whole)
+            if whole:
+                await audit.note(tx, noted, now)
+
+        async def show(tx: Tx) -> None:
+            await rows.show(tx, account.id, list_id)
+            await audit.note(tx, noted, self._clock.now_ms())
 
         try:
             await self._database.write(add, Lane.API if whole else Lane.BULK)
             if not whole:
                 await self._in_pieces(self._fill, account, list_id, numbers[PIECE:])
-                await self._database.write(lambda tx: rows.show(tx, account.id, list_id))
+                await self._database.write(show)
         except CommitUnknown:
             await self._look_up(account, list_id)
         return list_id
@@ -112,22 +123,43 @@ class Audience:
 
     async def append(self, account: Account, list_id: int, numbers: array[int]) -> int:
         """Adds numbers to a list; how many were not in it. -940."""
-        return await self._change(rows.append, account, list_id, numbers)
+        noted = audit.change("list numbers added", account=account.name)
+        return await self._change(rows.append, account, list_id, numbers, noted)
 
     async def remove(self, account: Account, list_id: int, numbers: array[int]) -> int:
         """Takes numbers out of a list; how many were in it. -940."""
-        return await self._change(rows.remove, account, list_id, numbers)
+        noted = audit.change("list numbers removed", account=account.name)
+        return await self._change(rows.remove, account, list_id, numbers, noted)
 
     async def delete(self, account: Account, list_id: int) -> None:
         """Deletes a list, and succeeds again for one that is deleted; its rows stay. -940."""
         _check_id(list_id)
-        await self._database.write(lambda tx: rows.delete(tx, account.id, list_id, self._clock.now_ms()))
+        noted = audit.change("list deleted", account=account.name)
 
-    async def _change(self, change: _Change, account: Account, list_id: int, numbers: array[int]) -> int:
+        async def delete(tx: Tx) -> None:
+            now = self._clock.now_ms()
+            if await rows.delete(tx, account.id, list_id, now):
+                await audit.note(tx, noted, now, f"list {list_id}")
+
+        await self._database.write(delete)
+
+    async def _change(
+        self, change: _Change, account: Account, list_id: int, numbers: array[int], noted: audit.Change | None
+    ) -> int:
         _check_id(list_id)
-        if len(numbers) <= PIECE:
-            return await self._database.write(lambda tx: change(tx, account.id, list_id, numbers))
-        first = await self._database.write(lambda tx: change(tx, account.id, list_id, numbers[:PIECE]), Lane.BULK)
+        small = len(numbers) <= PIECE
+
+        async def begin(tx: Tx) -> int:
+            done = await change(tx, account.id, list_id, numbers[:PIECE])
+            if done or not small:
+                # What goes in by pieces is noted with the first of them: whatever follows is its doing.
+                said = f"list {list_id}, {counted(len(numbers))}"
+                await audit.note(tx, noted, self._clock.now_ms(), said)
+            return done
+
+        first = await self._database.write(begin, Lane.API if small else Lane.BULK)
+        if small:
+            return first
         try:
             return first + await self._in_pieces(change, account, list_id, numbers[PIECE:])
         except StoreUnavailable as error:
@@ -166,6 +198,11 @@ class Audience:
             await self.description(account, list_id)
         except ApiError:
             raise CommitUnknown("the database connection broke while the list was being committed") from None
+
+
+def counted(count: int) -> str:
+    """`1 number`, `1042 numbers`."""
+    return f"{count} number{'' if count == 1 else 's'}"
 
 
 def _check_id(list_id: int) -> None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cooee.store import audit as rows
-from cooee.store.audit import AuditFilter, AuditLine
+from cooee.store.audit import AuditFilter, AuditLine, Entry
 from cooee.store.database import Database, Tx
 
-__all__ = ["ACTIONS", "Actor", "Audit", "AuditFilter", "AuditLine", "acting", "change", "differences", "note"]
+__all__ = [
+    "ACTIONS", "ACTIONS_OF_ACCOUNTS", "Actor", "Audit", "AuditFilter", "AuditLine", "Change",
+    "acting", "change", "differences", "note", "said",
+]  # fmt: skip
 
 MAX_DETAIL = 2000
 
@@ -30,26 +33,36 @@ ACTIONS = (
     "webhook changed", "webhook replayed", "uncertain resent", "uncertain failed", "quarantine deleted",
     "operator added", "operator removed", "operator signed in",
     "sign-up approved", "sign-up refused", "sign-up confirmed", "sign-up mailed again",
+    "signed in", "others signed out",
+    "campaign created", "campaign changed", "campaign paused", "campaign resumed", "campaign cancelled",
+    "list created", "list deleted", "list numbers added", "list numbers removed",
+    "import begun", "import finished", "numbers opted out", "numbers let back", "reply answered",
+    "replies deleted",
 )  # fmt: skip
 """Every action there is."""
+_STRANGERS = ("sign-up refused", "sign-up mailed")
+ACTIONS_OF_ACCOUNTS = tuple(
+    action
+    for action in ACTIONS
+    if not action.startswith(
+        ("carrier ", "keyword ", "uncertain ", "quarantine ", "operator ", "replies deleted", *_STRANGERS)
+    )
+)
+"""Those that concern one account."""
+_KNOWN = frozenset(ACTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something. The command line has no name of its own."""
+    """Who does something, from which address. The command line has no name of its own, and no address."""
 
     kind: Literal["operator", "account", "cli"]
     name: str = ""
+    address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change that is going to be made."""
-
-    actor: Actor
-    action: str
-    account: str
-    carrier: str
+Change = Entry
+"""A change that is going to be made."""
 
 
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
@@ -68,28 +81,26 @@ def acting(actor: Actor | None) -> Iterator[None]:
 def change(action: str, *, account: str = "", carrier: str = "", by: Actor | None = None) -> Change | None:
     """What is going to be noted; None where nobody acts. Called before the transaction, which may run
     in another thread."""
-    if action not in ACTIONS:
+    if action not in _KNOWN:
         raise ValueError(f"'{action}' is no action of the audit log")
     actor = by or _actor.get()
-    return None if actor is None else Change(actor, action, account, carrier)
+    return None if actor is None else Change(actor.kind, actor.name, actor.address, action, account, carrier)
+
+
+def said(made: Change | None, detail: str) -> Change | None:
+    """The same, of which is known already what to say; for stores that write it themselves."""
+    return None if made is None else replace(made, detail=_short(detail))
 
 
 async def note(tx: Tx, made: Change | None, at: int, detail: str = "") -> None:
     """Writes the line into the transaction of the change itself. `at` is UTC ms."""
     if made is None:
         return
-    if len(detail) > MAX_DETAIL:
-        detail = detail[: MAX_DETAIL - 1] + "…"
-    await rows.add(
-        tx,
-        at=at,
-        actor_kind=made.actor.kind,
-        actor=made.actor.name,
-        action=made.action,
-        account=made.account,
-        carrier=made.carrier,
-        detail=detail,
-    )
+    await rows.add(tx, replace(made, detail=_short(detail)) if detail else made, at)
+
+
+def _short(detail: str) -> str:
+    return detail if len(detail) <= MAX_DETAIL else detail[: MAX_DETAIL - 1] + "…"
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> str:

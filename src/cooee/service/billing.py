@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 from cooee.model.clock import Clock, month_bounds, ms_to_local, zone
 from cooee.model.errors import ConfigError, StoreError
+from cooee.model.words import counted
 from cooee.service.accounts import named
 from cooee.store import billing as rows
 from cooee.store.database import Database, Tx
@@ -186,8 +187,8 @@ class Billing:
                     _book(item.sums, kind, amount, counts)
         if total != balance:
             raise StoreError(
-                f"account '{item.name}' has {balance} credits and its ledger says {total}: no bill can be made; "
-                "cooee check shows every such account"
+                f"account '{item.name}' has {counted(balance, 'credit')} and its ledger says {total}: "
+                "no bill can be made; cooee check shows every such account"
             )
         found = item.sums
         found.closing = found.opening + found.top_ups + found.charges + found.refunds + found.adjustments

@@ -115,7 +115,7 @@ class Drafts:
             international=taken.international,
             opted_out=opted_out,
             rejects=tuple(taken.rejects),
-            price=await _price(account, taken.numbers),
+            price=await price_of(account, taken.numbers),
             rates=_rates(account),
         )
         draft_id = await self._ids.exactly_one("draft")
@@ -168,7 +168,7 @@ class Drafts:
         price = body.price
         if body.rates != _rates(account):
             # The operator has changed what it costs since.
-            price = await _price(account, await self._everybody(account, draft.id))
+            price = await price_of(account, await self._everybody(account, draft.id))
         now = self._clock.now_ms()
         day = account.day_starts(now)
         room = await self._database.read(lambda tx: tx.one("account_room", id=account.id, day=day))
@@ -247,7 +247,7 @@ def _rates(account: Account) -> str:
     return "" if tariff is None else repr((tariff.rates, tariff.other))
 
 
-async def _price(account: Account, numbers: array[int]) -> int:
+async def price_of(account: Account, numbers: array[int]) -> int:
     """What one segment to each of these recipients costs, in credits."""
     if account.tariff is None or not numbers:
         return len(numbers)
@@ -272,4 +272,4 @@ def runs_until(start: int, seconds: float, window: Window) -> int | None:
     return None
 
 
-__all__ = ["Draft", "DraftBody", "Drafts", "Rehearsal", "Reject", "runs_until"]
+__all__ = ["Draft", "DraftBody", "Drafts", "Rehearsal", "Reject", "price_of", "runs_until"]

@@ -227,21 +227,6 @@ class History:
             if numbers:
                 yield numbers
 
-    async def carrier_ids(
-        self, account: Account, campaign_id: int, destination: int, first_at: int
-    ) -> list[tuple[str, int, int]]:
-        """The carrier's ids of one message: (id, part from 0, attempt). Slow where many ids are kept."""
-
-        async def look(tx: Tx) -> list[tuple[str, int, int]]:
-            since, until = first_at - HOUR, first_at + 2 * DAY
-            return await rows.refs_of(tx, account.id, campaign_id, destination, since, until)
-
-        async def look_in_memory(tx: Tx) -> list[tuple[str, int, int]]:
-            return await rows.young_refs_of(tx, account.id, campaign_id, destination)
-
-        young = await self._database.write(look_in_memory)
-        return sorted({*young, *await self._database.read(look)}, key=lambda ref: (ref[2], ref[1], ref[0]))
-
     # --- money -----------------------------------------------------------------------------------------------
 
     async def ledger(self, account: Account, *, before: int | None = None, limit: int = 50) -> list[LedgerLine]:

@@ -18,7 +18,8 @@ import structlog
 from cooee.model.account import Account
 from cooee.model.clock import DAY, MINUTE, Clock
 from cooee.model.errors import ApiError, ConfigError, CooeeError
-from cooee.service.audience import Audience
+from cooee.service import audit
+from cooee.service.audience import Audience, counted
 from cooee.service.intake import Intake, Reject, Taken
 from cooee.service.recipients import Recipients
 from cooee.service.sheets import Table, read_table
@@ -128,7 +129,16 @@ class Imports:
         await self._recipients.prepare(account)
         progress = Progress(phase="reading", at=self._clock.now_ms(), list_id=list_id or 0)
         text = msgspec.json.encode(progress).decode()
-        if not await self._database.write(lambda tx: rows.begin_upload(tx, account.id, upload.id, text)):
+        noted = audit.change("import begun", account=account.name)
+        into = f"a new list: {name}" if list_id is None else f"list {list_id}"
+
+        async def operation(tx: Tx) -> bool:
+            if not await rows.begin_upload(tx, account.id, upload.id, text):
+                return False
+            await audit.note(tx, noted, self._clock.now_ms(), f"column {column + 1} of {upload.name} into {into}")
+            return True
+
+        if not await self._database.write(operation):
             return False
         task = asyncio.create_task(self._run(account, upload, column, list_id, name))
         self._tasks.add(task)
@@ -166,23 +176,42 @@ class Imports:
         numbers = taken.numbers
         stored = added = 0
         target = list_id
-        for at in range(0, len(numbers), PIECE):
-            await self._say(account, upload, found, list_id=target or 0, stored=stored, added=added)
-            piece: array[int] = numbers[at : at + PIECE]
-            if target is None:
-                target = await self._audience.create(account, name, piece)
-                added += len(piece)
-            else:
-                added += await self._audience.append(account, target, piece)
-            stored += len(piece)
-        await self._say(account, upload, found, phase="done", list_id=target or 0, stored=stored, added=added)
+        noted = audit.change("import finished", account=account.name)
+        # The import is one act: its pieces are none of their own.
+        with audit.acting(None):
+            for at in range(0, len(numbers), PIECE):
+                await self._say(account, upload, found, list_id=target or 0, stored=stored, added=added)
+                piece: array[int] = numbers[at : at + PIECE]
+                if target is None:
+                    target = await self._audience.create(account, name, piece)
+                    added += len(piece)
+                else:
+                    added += await self._audience.append(account, target, piece)
+                stored += len(piece)
+        said = audit.said(noted, f"list {target}: {counted(stored)} of {upload.name}, {added} new")
+        await self._say(
+            account, upload, found, said, phase="done", list_id=target or 0, stored=stored, added=added
+        )
         while await self._database.write(lambda tx: rows.drop_upload_piece(tx, account.id, upload.id), Lane.BULK):
             pass
 
-    async def _say(self, account: Account, upload: Upload, progress: Progress, **changes: object) -> None:
-        said = msgspec.structs.replace(progress, at=self._clock.now_ms(), **changes)
+    async def _say(
+        self,
+        account: Account,
+        upload: Upload,
+        progress: Progress,
+        noted: audit.Change | None = None,
+        **changes: object,
+    ) -> None:
+        now = self._clock.now_ms()
+        said = msgspec.structs.replace(progress, at=now, **changes)
         text = msgspec.json.encode(said).decode()
-        await self._database.write(lambda tx: rows.set_upload(tx, account.id, upload.id, text))
+
+        async def operation(tx: Tx) -> None:
+            await rows.set_upload(tx, account.id, upload.id, text)
+            await audit.note(tx, noted, now)
+
+        await self._database.write(operation)
 
     async def _failed(self, account: Account, upload: Upload, problem: str) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cooee.model.clock import DAY
 from cooee.store import acceptance, refs, seen
@@ -21,6 +21,8 @@ class Rule:
     why: str
     drop: str = ""
     count: str = ""
+    most: int = 1000
+    """Rows that one transaction removes at most."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -100,9 +102,33 @@ REFS = Rule("segment_ref", SHORTEST_MS, "no receipt is matched to a message afte
 """The same for the largest of these tables, which is walked through, or on PostgreSQL dropped by days."""
 
 
+RECEIPTS = Rule(
+    "receipt_log",
+    0,
+    "what the carriers wrote about each message",
+    "drop_old_receipts",
+    "count_old_receipts",
+    most=30,
+)
+"""The same for receipts as they came. How long is a setting; a row may hold a thousand: few go at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Days that messages and replies are kept; 0: for ever."""
+    """Days that messages and replies are kept; 0: for ever. Days that receipts are kept as they came; 0: not at
+    all."""
 
     messages_days: int = 400
     replies_days: int = 400
+    receipts_days: int = 30
+
+    @property
+    def receipts_ms(self) -> int:
+        """How long receipts are kept as they came: not longer than the messages that they are about."""
+        days = min(self.receipts_days, self.messages_days) if self.messages_days else self.receipts_days
+        return days * DAY
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """RULES, and what the settings say beyond."""
+        return (*RULES, replace(RECEIPTS, keep_ms=self.receipts_ms))

@@ -120,6 +120,13 @@ class Numbers:
             for row in await self._database.read(read)
         ]
 
+    async def of(self, account: Account, limit: int = 100) -> Sequence[tuple[str, NumberKind]]:
+        """An account's own numbers, and what kind each is."""
+        found = await self._database.read(
+            lambda tx: tx.all("numbers_of_account", account_id=account.id, limit=limit)
+        )
+        return [(row[0], NumberKind(row[1])) for row in found]
+
     # --- what was nobody's ---------------------------------------------------------------------------------
 
     async def unrouted(self, number: str | None, limit: int) -> Sequence[Row]:
@@ -135,6 +142,14 @@ class Numbers:
         return await self._database.read(
             lambda tx: tx.all("unrouted_before", recipient=number, at=at, id=below, limit=limit)
         )
+
+    async def not_unrouted(self, ids: Sequence[int]) -> Sequence[int]:
+        """Which of these numbers are not those of messages that are nobody's, in order."""
+
+        async def operation(tx: Tx) -> list[int]:
+            return [number for number in sorted(set(ids)) if not await tx.all("unrouted_one", id=number)]
+
+        return await self._database.read(operation)
 
     async def assign(self, ids: Sequence[int], account: str) -> int:
         """Gives messages to an account; how many."""
@@ -174,6 +189,64 @@ class Numbers:
             if last is None:
                 return taken
             taken += self._told(done)
+            after = (last[1], last[0])
+
+    async def unrouted_some(self, ids: Sequence[int]) -> Sequence[Row]:
+        """Those of these messages that are nobody's still: (id, received_at UTC ms, originator, recipient, text)
+        each."""
+
+        async def read(tx: Tx) -> Sequence[Row]:
+            found = [await tx.one("unrouted_one", id=number) for number in dict.fromkeys(ids)]
+            return [(row[0], row[1], row[3], row[5], row[6]) for row in found if row is not None]
+
+        return await self._database.read(read)
+
+    async def count_unrouted(self, number: str) -> tuple[int, int]:
+        """How many that came to a number are nobody's, and when the newest of them came (UTC ms; 0 for none)."""
+        row = await self._database.read(lambda tx: tx.one("count_unrouted_to", recipient=number))
+        return (0, 0) if row is None else (int(row[0]), int(row[1] or 0))
+
+    async def delete(self, ids: Sequence[int]) -> int:
+        """Throws messages away that are nobody's; how many there were."""
+        noted = audit.change("replies deleted")
+        wanted = list(dict.fromkeys(ids))
+        gone = 0
+        for at in range(0, len(wanted), unrouted.PAGE):
+            piece = sorted(wanted[at : at + unrouted.PAGE])
+
+            async def operation(tx: Tx, piece: Sequence[int] = piece) -> int:
+                dropped = await tx.many_all("drop_unrouted", [(number,) for number in piece])
+                if dropped:
+                    named = ", ".join(str(number) for number in sorted(row[0] for row in dropped))
+                    said = f"repl{'y' if len(dropped) == 1 else 'ies'} {named}"
+                    await audit.note(tx, noted, self._clock.now_ms(), said)
+                return len(dropped)
+
+            gone += await self._database.write(operation, Lane.BULK)
+        return gone
+
+    async def delete_past(self, number: str, until: int) -> int:
+        """Throws everything away that came to a number up to `until` (UTC ms) and is nobody's; how many.
+
+        Whoever was told by `count_unrouted` how many there are throws away none that came since.
+        """
+        noted = audit.change("replies deleted")
+        gone, after = 0, (-1, -1)
+        while True:
+
+            async def operation(tx: Tx, after: tuple[int, int] = after) -> tuple[int, Row | None]:
+                rows = await tx.all("unrouted_page", recipient=number, after_at=after[0], after_id=after[1])
+                rows = [row for row in rows if row[1] <= until]
+                dropped = len(await tx.many_all("drop_unrouted", sorted((row[0],) for row in rows)))
+                if dropped:
+                    said = f"{dropped} that came to {number}"
+                    await audit.note(tx, noted, self._clock.now_ms(), said)
+                return dropped, rows[-1] if rows else None
+
+            dropped, last = await self._database.write(operation, Lane.BULK)
+            gone += dropped
+            if last is None:
+                return gone
             after = (last[1], last[0])
 
     def _told(self, taken: Taken) -> int:

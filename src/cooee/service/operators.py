@@ -54,23 +54,24 @@ class Operators:
 
         await self._database.write(operation)
 
-    async def set_password(self, name: str, password: str) -> None:
+    async def set_password(self, name: str, password: str) -> OperatorRow:
         """A new password; every session of the operator ends. ConfigError says what cannot be."""
         password_hash = await self._accounts.hash_password(check_password(password))
         made = audit.change("password changed")
         now = self._clock.now_ms()
 
-        async def operation(tx: Tx) -> None:
+        async def operation(tx: Tx) -> OperatorRow:
             await rows.set_operator_password(tx, (await _named(tx, name)).id, password_hash)
             await audit.note(tx, made, now, f"operator {name}")
+            return await _named(tx, name)
 
-        await self._database.write(operation)
+        return await self._database.write(operation)
 
     async def list(self) -> builtins.list[OperatorRow]:
         """Every operator, by name."""
         return await self._database.read(rows.operators)
 
-    async def sign_in(self, name: str, password: str, address: str) -> OperatorRow:
+    async def verify(self, name: str, password: str, address: str) -> OperatorRow:
         """The operator of these credentials, for a client at `address`.
 
         ApiError: -901 wrong, -907 too many failures or logins at once.
@@ -81,10 +82,14 @@ class Operators:
                 return None
             return await self._database.read(lambda tx: rows.operator_named(tx, name))
 
-        found = await self._accounts.admit(f"operator:{name}", password, address, find)
-        made = audit.change("operator signed in", by=audit.Actor("operator", found.name))
+        return await self._accounts.admit(f"operator:{name}", password, address, find)
+
+    async def sign_in(self, name: str, password: str, address: str) -> OperatorRow:
+        """The same for somebody who comes in, which is audited."""
+        found = await self.verify(name, password, address)
+        made = audit.change("operator signed in", by=audit.Actor("operator", found.name, address))
         now = self._clock.now_ms()
-        await self._database.write(lambda tx: audit.note(tx, made, now, f"from {address}" if address else ""))
+        await self._database.write(lambda tx: audit.note(tx, made, now))
         return found
 
 

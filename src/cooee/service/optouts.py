@@ -15,6 +15,7 @@ from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import StoreError, StoreUnavailable
 from cooee.model.inbound import Reason
+from cooee.service import audit
 from cooee.service.recipients import Decode, add_json, shaped
 from cooee.store import optouts as rows
 from cooee.store.database import Database, Lane, Row, Tx
@@ -58,13 +59,15 @@ class Optouts:
         self, account: Account, numbers: Sequence[int], *, reason: Reason = Reason.CLIENT, who: str = ""
     ) -> int:
         """Opts numbers out; how many were not before. `who` does it, by default the account itself."""
-        return await self._in_pieces(rows.add, account, numbers, reason, who)
+        noted = audit.change("numbers opted out", account=account.name)
+        return await self._in_pieces(rows.add, account, numbers, reason, who, noted)
 
     async def remove(
         self, account: Account, numbers: Sequence[int], *, reason: Reason = Reason.CLIENT, who: str = ""
     ) -> int:
         """Lets numbers be written to again; how many were opted out. They stay in the history."""
-        return await self._in_pieces(rows.remove, account, numbers, reason, who)
+        noted = audit.change("numbers let back", account=account.name)
+        return await self._in_pieces(rows.remove, account, numbers, reason, who, noted)
 
     async def pages(self, account: Account) -> AsyncGenerator[list[Row], None]:
         """Opt-outs, newest first: (destination, added_at UTC ms, reason, text) each.
@@ -85,7 +88,13 @@ class Optouts:
                 return
 
     async def _in_pieces(
-        self, change: _Change, account: Account, numbers: Sequence[int], reason: Reason, who: str
+        self,
+        change: _Change,
+        account: Account,
+        numbers: Sequence[int],
+        reason: Reason,
+        who: str,
+        noted: audit.Change | None,
     ) -> int:
         who = who or account.name
         now = self._clock.now_ms()
@@ -95,7 +104,11 @@ class Optouts:
             piece = numbers[at : at + PIECE]
 
             async def one(tx: Tx, piece: Sequence[int] = piece) -> int:
-                return await change(tx, [(account.id, number, who, "") for number in piece], reason, now)
+                done = await change(tx, [(account.id, number, who, "") for number in piece], reason, now)
+                if done:
+                    named = str(piece[0]) if len(numbers) == 1 else f"{done} of {len(numbers)} numbers"
+                    await audit.note(tx, noted, now, named)
+                return done
 
             try:
                 changed += await self._database.write(one, lane)

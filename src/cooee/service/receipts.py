@@ -22,6 +22,7 @@ from cooee.service.quarantine import set_aside
 from cooee.smpp.receipt import Receipt, ReceiptState
 from cooee.store import receipts as rows
 from cooee.store.database import Database, Lane
+from cooee.store.receiptlog import LONGEST
 from cooee.store.receipts import DELIVERED, FAILED, OPEN, Applied, Incoming
 
 log = structlog.get_logger()
@@ -31,7 +32,8 @@ GROUP = 1000
 
 Done = Callable[[bool], None]
 
-
+# Nearly all say so. Looking an enum's member up in a dict calls its hash, which is written in Python.
+_DELIVERED = ReceiptState.DELIVERED
 _KINDS = {state: DELIVERED if state is ReceiptState.DELIVERED else FAILED for state in ReceiptState} | {
     ReceiptState.ENROUTE: OPEN,
     ReceiptState.ACCEPTED: OPEN,
@@ -39,20 +41,31 @@ _KINDS = {state: DELIVERED if state is ReceiptState.DELIVERED else FAILED for st
 }
 
 
-def incoming(receipt: Receipt, codes: Mapping[str, int]) -> Incoming:
-    """A receipt as the store needs it; `codes` maps the carrier's own error codes (wire contract §5)."""
-    kind = _KINDS[receipt.state]
+def incoming(receipt: Receipt, codes: Mapping[str, int], keeps: bool) -> Incoming:
+    """A receipt as the store needs it; `codes` maps the carrier's own error codes (wire contract §5), `keeps` says
+    whether its octets are to be kept."""
+    kind = DELIVERED if receipt.state is _DELIVERED else _KINDS[receipt.state]
     source = receipt.source.lstrip("+")
     handset = int(source) if source.isdecimal() and source.isascii() and len(source) <= 18 else None
     code, error = 0, ""
     if kind == FAILED:
         code = codes.get(receipt.error) or code_of(receipt.error)
         error = f"{receipt.state.name} {receipt.error}".strip()[:120]
-    return Incoming(canonical_id(receipt.message_id), handset, receipt.destination, kind, error, code)
+    return Incoming(
+        canonical_id(receipt.message_id),
+        handset,
+        receipt.destination,
+        kind,
+        error,
+        code,
+        receipt.command,
+        receipt.raw[:LONGEST] if keeps else b"",
+    )
 
 
 class ReceiptIntake:
-    """One carrier's inbound side. `changed` is told which campaigns receipts came for."""
+    """One carrier's inbound side. `changed` is told which campaigns receipts came for; `keeps`: receipts are kept
+    as they came."""
 
     def __init__(
         self,
@@ -62,6 +75,8 @@ class ReceiptIntake:
         name: str,
         codes: Mapping[str, int],
         changed: Callable[[set[tuple[int, int]]], None],
+        *,
+        keeps: bool = True,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -69,6 +84,7 @@ class ReceiptIntake:
         self._name = name
         self._codes = codes
         self._changed = changed
+        self._keeps = keeps
         self._queue: deque[tuple[Sequence[Receipt], Done]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -100,7 +116,7 @@ class ReceiptIntake:
     async def _store(self, receipts: list[Receipt]) -> bool:
         """True when they may be acknowledged."""
         try:
-            await self._write([incoming(receipt, self._codes) for receipt in receipts])
+            await self._write([incoming(receipt, self._codes, self._keeps) for receipt in receipts])
         except (StoreUnavailable, CommitUnknown) as error:
             log.warning("receipts_deferred", carrier=self._name, receipts=len(receipts), reason=str(error))
             await asyncio.sleep(0.5)

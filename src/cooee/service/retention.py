@@ -18,7 +18,8 @@ import structlog
 from cooee.model.clock import DAY, Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import REMOVED
-from cooee.service.keeping import REFS, RULES, Keep, Rule
+from cooee.service.keeping import REFS, Keep, Rule
+from cooee.service.packing import Packing
 from cooee.store import billing as account_pages
 from cooee.store import partitions
 from cooee.store import retention as rows
@@ -95,7 +96,7 @@ class Retention:
         async for stretch in self._stretches(now - REFS.keep_ms):
             found[REFS.table] += stretch.old
         found[REFS.table] += await self._database.read(lambda tx: rows.count_refs(tx, now - REFS.keep_ms))
-        for rule in RULES:
+        for rule in self._keep.rules:
 
             async def count(tx: Tx, rule: Rule = rule) -> int:
                 return await rows.count_rows(tx, rule.count, now - rule.keep_ms)
@@ -106,7 +107,7 @@ class Retention:
     def _lines(self, found: Counter[str]) -> list[Removed]:
         messages, replies = self._keep.messages_days * DAY or None, self._keep.replies_days * DAY or None
         kept = {"campaign": messages, "message": messages, "reply": replies}
-        kept |= {rule.table: rule.keep_ms for rule in (REFS, *RULES)}
+        kept |= {rule.table: rule.keep_ms for rule in (REFS, *self._keep.rules)}
         return [Removed(table, keep_ms, found[table]) for table, keep_ms in kept.items()]
 
     # --- removal -------------------------------------------------------------------------------------------
@@ -124,23 +125,24 @@ class Retention:
         return self._lines(self._removed)
 
     async def tidy(self) -> None:
-        """Removes old rows of RULES alone."""
+        """Removes old rows of the rules alone, and puts small rows of receipts together."""
         self._removed = Counter()
         try:
             await self._tidy()
         finally:
             self._count()
+        await Packing(self._database, self._clock, self._write).run()
 
     def _count(self) -> None:
         for table, count in self._removed.items():
             REMOVED.labels(table).inc(count)
 
     async def _tidy(self) -> None:
-        for rule in RULES:
+        for rule in self._keep.rules:
             before = self._clock.now_ms() - rule.keep_ms
             limit = went = 0
             while went == limit:
-                limit = self._sized(PIECE)
+                limit = self._sized(min(PIECE, rule.most))
 
                 async def drop(tx: Tx, rule: Rule = rule, before: int = before, limit: int = limit) -> int:
                     return await rows.drop_rows(tx, rule.drop, before, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cooee.model.campaign import batch_size
 from cooee.model.clock import Clock
 from cooee.store.database import Database, Row, Tx
 
@@ -22,6 +23,7 @@ class Routes:
         self._checked = float("-inf")
         self._weights: dict[int, int] = {}
         self._owed: dict[int, float] = {}
+        self._slowest = 0.0
 
     @property
     def stale(self) -> bool:
@@ -40,7 +42,13 @@ class Routes:
         most = max([UNLIMITED, *(row[1] for row in rows)])
         self._weights = {row[0]: row[1] or most for row in rows}
         self._owed = {carrier: self._owed.get(carrier, 0.0) for carrier in self._weights}
+        self._slowest = min((tps / binds for _, tps, binds in rows if tps), default=0.0)
         self._checked = self._clock.monotonic()
+
+    def batch_size(self, segments: int) -> int:
+        """Recipients a batch of such messages holds at most: one that is to wait its turn waits for whole batches
+        (docs/decisions/0003-turns.md), and nobody knows yet which carrier each goes to."""
+        return batch_size(self._slowest, segments)
 
     @property
     def carriers(self) -> Sequence[int]:

@@ -48,13 +48,23 @@ class Senders:
         return added
 
     async def remove(self, name: str, texts: Iterable[str]) -> int:
-        """Takes the approval back; how many had it. What was accepted before is sent all the same."""
+        """Takes the approval back; how many had it. What was accepted before is sent all the same.
+
+        ConfigError, and nothing is changed, where one of them has none.
+        """
         found = [_sender(text) for text in texts]
         now = self._clock.now_ms()
         noted = audit.change("sender IDs removed", account=name)
 
         async def operation(tx: Tx) -> int:
-            removed = await rows.remove_originators(tx, (await named(tx, name)).id, found)
+            account = await named(tx, name)
+            unknown = sorted(set(found) - set(await rows.originators(tx, account.id)))
+            if unknown:
+                raise ConfigError(
+                    f"account '{name}' has no sender ID {_quoted(unknown)}: "
+                    f"cooee originator list {name} shows those there are"
+                )
+            removed = await rows.remove_originators(tx, account.id, found)
             if removed:
                 await audit.note(tx, noted, now, ", ".join(found))
             return removed
@@ -62,6 +72,10 @@ class Senders:
         removed = await self._database.write(operation)
         self._changed(name)
         return removed
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f"'{text}'" for text in texts)
 
 
 def _sender(text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cooee.model.account import Account, AccountState
 from cooee.model.clock import MINUTE, SECOND, Clock
+from cooee.service import audit
 from cooee.store import accounts, sessions
 from cooee.store.database import Database, Tx
 from cooee.store.sessions import OperatorRow
@@ -58,11 +59,20 @@ class Sessions:
         """How long a session lasts at most, in seconds."""
         return self._life_ms // SECOND
 
-    async def open(self, who: Account | OperatorRow, *, instead_of: str | None = None) -> str:
-        """A new session; its token. The one of the token `instead_of` ends."""
+    async def open(
+        self, who: Account | OperatorRow, *, instead_of: str | None = None, address: str | None = None
+    ) -> str:
+        """A new session; its token. The one of the token `instead_of` ends.
+
+        `address` is where somebody of an account comes in from, which is audited; None where they were in before.
+        """
         token = secrets.token_urlsafe(TOKEN_OCTETS)
         now = self._clock.now_ms()
         is_account = isinstance(who, Account)
+        noted = None
+        if is_account and address is not None:
+            by = audit.Actor("account", who.name, address)
+            noted = audit.change("signed in", account=who.name, by=by)
 
         async def operation(tx: Tx) -> None:
             if instead_of is not None:
@@ -77,6 +87,7 @@ class Sessions:
                 expires_at=now + self._life_ms,
                 idle_since=now - self._idle_ms,
             )
+            await audit.note(tx, noted, now)
 
         await self._database.write(operation)
         return token
@@ -118,10 +129,25 @@ class Sessions:
         """Signs out."""
         await self._database.write(lambda tx: sessions.drop(tx, token_hash(token)))
 
-    async def close_all(self, account: Account, *, but: str | None = None) -> int:
-        """Signs an account's people out, except in the session of the token `but`; how many sessions ended."""
+    async def close_all(self, who: Account | OperatorRow, *, but: str | None = None) -> int:
+        """Signs an account's people or an operator out, but for the session `but`; how many sessions ended."""
         kept = "" if but is None else token_hash(but)
-        return await self._database.write(lambda tx: sessions.drop_all(tx, account_id=account.id, but=kept))
+        account, operator = (who, None) if isinstance(who, Account) else (None, who)
+        noted = audit.change("others signed out", account="" if account is None else account.name)
+        now = self._clock.now_ms()
+
+        async def operation(tx: Tx) -> int:
+            ended = await sessions.drop_all(
+                tx,
+                account_id=None if account is None else account.id,
+                operator_id=None if operator is None else operator.id,
+                but=kept,
+            )
+            if ended:
+                await audit.note(tx, noted, now, f"{ended} session{'s' if ended != 1 else ''}")
+            return ended
+
+        return await self._database.write(operation)
 
 
 def _same(tag: str, who: Account | OperatorRow) -> bool:

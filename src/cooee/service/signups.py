@@ -304,14 +304,14 @@ class Signups:
     async def refuse(self, signup_id: int) -> str:
         """It becomes nothing; its user name. ConfigError where it does not wait."""
         seen = await self._waiting(signup_id)
-        noted = audit.change("sign-up refused", account=seen.wish.name)
+        noted = audit.change("sign-up refused")
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
             await rows.alone(tx)
             _still(await rows.by_id(tx, signup_id), signup_id, now)
             await rows.finish(tx, signup_id, SignupState.REFUSED, None, now)
-            await audit.note(tx, noted, now, f"sign-up {signup_id}")
+            await audit.note(tx, noted, now, f"sign-up {signup_id}, user {seen.wish.name}")
 
         await self._database.write(operation)
         SIGNUPS.labels("refused").inc()
@@ -323,14 +323,14 @@ class Signups:
         if self.rules.mode != "email":
             raise ConfigError("no mail is sent to sign-ups here: signup is not email")
         seen = await self._waiting(signup_id)
-        noted = audit.change("sign-up mailed again", account=seen.wish.name)
+        noted = audit.change("sign-up mailed again")
         now = self._clock.now_ms()
 
         async def operation(tx: Tx) -> None:
             await rows.alone(tx)
             if not await rows.mail_again(tx, signup_id, over_at=now + self.rules.link_ms, now=now):
                 _still(None, signup_id, now)
-            await audit.note(tx, noted, now, f"sign-up {signup_id}")
+            await audit.note(tx, noted, now, f"sign-up {signup_id}, user {seen.wish.name}")
 
         await self._database.write(operation)
 

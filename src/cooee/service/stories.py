@@ -36,7 +36,8 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Story:
     """One recipient's story. `state` is a word of service/history.py's STATES; `said`: the carrier's own words;
-    `first_at`: when it was first handed over, UTC ms; `credits`: None before that."""
+    `first_at`: when it was first handed over, `changed_at`: when its outcome changed last, UTC ms; `credits`: None
+    before that."""
 
     state: str
     mood: Mood
@@ -47,6 +48,7 @@ class Story:
     credits: int | None
     refunded: bool
     first_at: int | None
+    changed_at: int | None
 
 
 class Stories:
@@ -98,7 +100,7 @@ def _waiting(campaign: CampaignFull, found: WaitingView, steps: list[Step]) -> S
     mood: Mood = "bad" if state == "cancelled" else "plain"
     steps.append(Step(found.not_before, mood, title, text))
     refunded = state == "cancelled"
-    return Story(state, mood, answer, steps, None, 0, None, refunded, None)
+    return Story(state, mood, answer, steps, None, 0, None, refunded, None, None)
 
 
 def _where(campaign: CampaignFull, found: WaitingView) -> tuple[str, str, str, str]:
@@ -153,6 +155,7 @@ def _told(campaign: CampaignFull, found: MessageView, steps: list[Step], codes: 
         found.credits,
         refunded,
         found.first_at,
+        found.last.at,
     )
 
 

@@ -17,6 +17,7 @@ from cooee.model.webhook import (
     check_username,
     masked,
 )
+from cooee.model.words import counted
 from cooee.service import audit
 from cooee.service.accounts import named
 from cooee.service.receiver import Outcome, Receiver
@@ -239,7 +240,10 @@ class ReplyWebhooks:
                 )
             if moved:
                 await audit.note(
-                    tx, noted, now, f"reply {reply_id}" if reply_id is not None else f"{moved} replies"
+                    tx,
+                    noted,
+                    now,
+                    f"reply {reply_id}" if reply_id is not None else counted(moved, "reply", "replies"),
                 )
             return moved
 

@@ -149,8 +149,6 @@ class Tag(IntEnum):
 ESM_TYPE_MASK = 0x3C
 """esm_class bits 5-2: the message type."""
 ESM_RECEIPT = 0x04
-ESM_DELIVERY_ACK = 0x08
-ESM_MANUAL_ACK = 0x10
 ESM_INTERMEDIATE = 0x20
 ESM_UDHI = 0x40
 """short_message begins with a User Data Header."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
 from cooee.smpp.codes import INTERFACE_VERSION, CommandId, CommandStatus, Tag
@@ -46,6 +46,8 @@ class Pdu:
     command: ClassVar[CommandId]
     layout: ClassVar[tuple[Part, ...]] = ()
     has_tlvs: ClassVar[bool] = False
+    keeps_body: ClassVar[bool] = False
+    """Whether its octets are kept with what was read from them."""
 
     sequence: int
 
@@ -224,9 +226,13 @@ class SubmitSm(_Message):
 
 @dataclass(frozen=True, slots=True)
 class DeliverSm(_Message):
-    """A message or a delivery receipt to the ESME (§4.6.1)."""
+    """A message or a delivery receipt to the ESME (§4.6.1). `body` is what came behind the header, b"" for one
+    that did not come."""
 
     command = CommandId.DELIVER_SM
+    keeps_body = True
+
+    body: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +260,12 @@ class DeliverSmResp(_MessageResp):
 
 @dataclass(frozen=True, slots=True)
 class DataSm(Pdu):
-    """A message either way, its text in message_payload (§4.7.1)."""
+    """A message either way, its text in message_payload (§4.7.1). `body` as in DeliverSm."""
 
     command = CommandId.DATA_SM
     layout = (_service_type, *_source, *_destination, _octet, _octet, _octet)
     has_tlvs = True
+    keeps_body = True
 
     service_type: str = ""
     source_addr_ton: int = 0
@@ -271,6 +278,7 @@ class DataSm(Pdu):
     registered_delivery: int = 0
     data_coding: int = 0
     tlvs: Tlvs = ()
+    body: bytes = field(default=b"", compare=False, repr=False)
 
     def tlv(self, tag: int) -> bytes | None:
         """The value of the first TLV with that tag, or None."""

@@ -63,8 +63,8 @@ _TLV = Struct(">HH")
 _RINVMSGLEN = CommandStatus.ESME_RINVMSGLEN
 
 # What the readers need of a class, fetched once: class attributes cost more than the octets they describe.
-_BY_COMMAND: dict[int, tuple[type[Any], tuple[Part, ...], bool]] = {
-    int(kind.command): (kind, kind.layout, kind.has_tlvs) for kind in CLASSES
+_BY_COMMAND: dict[int, tuple[type[Any], tuple[Part, ...], bool, bool]] = {
+    int(kind.command): (kind, kind.layout, kind.has_tlvs, kind.keeps_body) for kind in CLASSES
 }
 
 RESPONSES: dict[type[Pdu], type[Pdu]] = {
@@ -101,10 +101,11 @@ def decode(frame: bytes) -> Pdu:
             sequence=sequence,
             recoverable=True,
         )
-    kind, layout, has_tlvs = known
+    kind, layout, has_tlvs, keeps_body = known
     pdu: Pdu
     if not command_id & RESPONSE:
-        pdu = kind(sequence, *_read(frame, layout, has_tlvs, command_id, sequence))
+        values = _read(frame, layout, has_tlvs, command_id, sequence)
+        pdu = kind(sequence, *values, frame[HEADER_LENGTH:]) if keeps_body else kind(sequence, *values)
         return pdu
     if length > HEADER_LENGTH and layout:
         try:
@@ -190,7 +191,7 @@ def encode(pdu: Pdu) -> bytes:
 def _values_of(kind: type[Pdu]) -> Any:
     """A getter of the body's values as a tuple, or None for a PDU that is all header."""
     skip = 2 if issubclass(kind, Response) else 1
-    names = tuple(field.name for field in fields(kind))[skip:]
+    names = tuple(field.name for field in fields(kind))[skip : skip + len(kind.layout) + kind.has_tlvs]
     if not names:
         return None
     if len(names) == 1:

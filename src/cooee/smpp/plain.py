@@ -26,6 +26,8 @@ _FRAME = re.compile(
 )
 _TLVS = re.compile(rb"\0\x1e\0.(?P<id>[^\0]{1,64})\0\x04\x27\0\x01(?P<state>.)", re.DOTALL)
 
+# Nearly all say so. Looking an enum's member up in a set calls its hash, which is written in Python.
+_DELIVERED = ReceiptState.DELIVERED
 _KNOWN = frozenset(
     (ReceiptState.DELIVERED, ReceiptState.UNDELIVERABLE, ReceiptState.EXPIRED, ReceiptState.REJECTED)
 )
@@ -48,7 +50,7 @@ def read_plain(frame: bytes, sequence: int) -> PlainReceipt | None:
             return None
         message_id, value = tlvs.groups()
     state = state_of(value, str(stat, "latin-1"), ReceiptState.UNKNOWN)
-    if state not in _KNOWN:
+    if state is not _DELIVERED and state not in _KNOWN:
         return None
     return PlainReceipt(
         sequence,
@@ -60,6 +62,6 @@ def read_plain(frame: bytes, sequence: int) -> PlainReceipt | None:
             str(source, "latin-1"),
             str(destination, "latin-1"),
             None,
-            frame[start:end],
+            frame[HEADER_LENGTH:],
         ),
     )

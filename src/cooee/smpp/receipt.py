@@ -8,9 +8,10 @@ they stand; the fields after `text:` are the subscriber's own words and are neve
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
+
+import msgspec
 
 from cooee.model.smscid import canonical_id, id_candidates
 from cooee.smpp.codes import ESM_INTERMEDIATE, ESM_RECEIPT, ESM_TYPE_MASK, ESM_UDHI, CommandId, Tag
@@ -45,13 +46,13 @@ class ReceiptState(Enum):
 _OPEN = frozenset((ReceiptState.ENROUTE, ReceiptState.ACCEPTED, ReceiptState.UNKNOWN))
 
 
-@dataclass(slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, gc=False):
     """One receipt, as received.
 
     `message_id` is the SMSC's, empty when it names none; `error` its error as text, "" if none (the decimal code
     where it is the network_error_code TLV). `done_at_text` is the SMSC's own local time in its own form.
-    `source` is the handset, `destination` the originator of the message. `raw` is the user data.
+    `source` is the handset, `destination` the originator of the message. `raw` is the PDU's body, octet by octet,
+    and `command` what kind of PDU it was.
     """
 
     message_id: str
@@ -62,6 +63,7 @@ class Receipt:
     destination: str
     user_message_reference: int | None
     raw: bytes
+    command: int = CommandId.DELIVER_SM
 
     @property
     def final(self) -> bool:
@@ -74,7 +76,7 @@ class Receipt:
         return self.state is ReceiptState.DELIVERED
 
 
-_BY_NUMBER = {
+BY_NUMBER = {
     0: ReceiptState.ENROUTE,  # SMPP 5.0: scheduled
     1: ReceiptState.ENROUTE,
     2: ReceiptState.DELIVERED,
@@ -104,7 +106,7 @@ _BY_WORD = {
     "buffe": ReceiptState.ENROUTE,
     "sched": ReceiptState.ENROUTE,
     "skipp": ReceiptState.SKIPPED,
-} | {str(number): state for number, state in _BY_NUMBER.items()}
+} | {str(number): state for number, state in BY_NUMBER.items()}
 
 _USUAL = re.compile(
     r"id:(?P<id>[^\s\"':]+) sub:\d+ dlvrd:\d+ submit date:\d+ done date:(?P<done>\d+)"
@@ -123,8 +125,7 @@ _LONGEST_TEXT = 1024
 _UCS2 = 8
 
 
-@dataclass(slots=True)
-class PlainReceipt:
+class PlainReceipt(msgspec.Struct, gc=False):
     """A deliver_sm that is a receipt in the usual form and was read in one go (plain.py)."""
 
     command: ClassVar[CommandId] = CommandId.DELIVER_SM
@@ -165,8 +166,7 @@ def parse_receipt(pdu: DeliverSm | DataSm | PlainReceipt) -> Receipt | None:
             reference = int.from_bytes(value, "big")
     if not marked and id_value is not None and state_value is not None:
         marked = True
-    raw = pdu.payload
-    found = _read_text(raw, pdu.esm_class, pdu.data_coding, marked)
+    found = _read_text(pdu.payload, pdu.esm_class, pdu.data_coding, marked)
     if found is None:
         if not marked:
             return None
@@ -178,13 +178,23 @@ def parse_receipt(pdu: DeliverSm | DataSm | PlainReceipt) -> Receipt | None:
     state = state_of(state_value, word, default)
     if error_value is not None and len(error_value) == 3:
         error = str(int.from_bytes(error_value[1:], "big"))
-    return Receipt(message_id, state, error, done, pdu.source_addr, pdu.destination_addr, reference, raw)
+    return Receipt(
+        message_id,
+        state,
+        error,
+        done,
+        pdu.source_addr,
+        pdu.destination_addr,
+        reference,
+        pdu.body,
+        pdu.command,
+    )
 
 
 def state_of(value: bytes | None, word: str, default: ReceiptState) -> ReceiptState:
     """The state that a message_state TLV says, else the stat word of the text, else `default`."""
     if value is not None and len(value) == 1:
-        return _BY_NUMBER.get(value[0], ReceiptState.UNKNOWN)
+        return BY_NUMBER.get(value[0], ReceiptState.UNKNOWN)
     return _BY_WORD.get(word[:5].lower(), default)
 
 

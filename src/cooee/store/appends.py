@@ -23,6 +23,7 @@ from cooee.store.acceptance import (
     batch_rows,
     keep_answer,
     list_rows,
+    note,
     publish_large,
     reserve_key,
     why_not_charged,
@@ -116,7 +117,7 @@ async def append(
                 for row in batch_rows(part, {})
             ],
         )
-    return await _answer(tx, part, found)
+    return await _answer(tx, part, found, now)
 
 
 async def publish(
@@ -140,7 +141,7 @@ async def publish(
         return refused
     await tx.run("adopt_batches", account_id=staged.account_id, id=staged.id, target=found, behind=known.last + 1)
     await tx.run("drop_accepting", account_id=staged.account_id, id=staged.id)
-    return await _answer(tx, staged, found)
+    return await _answer(tx, staged, found, now)
 
 
 async def _lock_target(
@@ -201,10 +202,11 @@ async def _charge(tx: Tx, part: NewCampaign, target: int, now: int) -> Exception
     return None
 
 
-async def _answer(tx: Tx, part: NewCampaign, target: int) -> Created:
+async def _answer(tx: Tx, part: NewCampaign, target: int, now: int) -> Created:
     # Also when nobody is left to be added: then those of the list are among its recipients already.
     await tx.many("add_campaign_lists", list_rows(part, target))
     created = Created(target, part.messages, part.segments, part.credits)
     if part.key is not None:
         await keep_answer(tx, part, created)
+    await note(tx, part, target, now)
     return created

@@ -118,13 +118,15 @@ async def remove(tx: Tx, account_id: int, list_id: int, numbers: Sequence[int]) 
     return removed
 
 
-async def delete(tx: Tx, account_id: int, list_id: int, now: int) -> None:
-    """Flags a list as deleted, and leaves alone one that is. ApiError -940 where there never was one."""
+async def delete(tx: Tx, account_id: int, list_id: int, now: int) -> bool:
+    """Flags a list as deleted; False for one that is, which is left alone. -940 where there never was one."""
     row = await tx.one("lock_list", account_id=account_id, id=list_id)
     if row is None:
         raise ApiError(NO_LIST, list_id)
-    if row[0] is None:
-        await tx.run("set_list_deleted", account_id=account_id, id=list_id, deleted_at=now)
+    if row[0] is not None:
+        return False
+    await tx.run("set_list_deleted", account_id=account_id, id=list_id, deleted_at=now)
+    return True
 
 
 async def _lock(tx: Tx, account_id: int, list_id: int) -> None:

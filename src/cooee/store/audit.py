@@ -11,13 +11,28 @@ NEWEST = 2**62
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A line that is going to be written. `account` and `carrier` are "" where it concerns none; `address` is the
+    client's, "" where there is none."""
+
+    actor_kind: str
+    actor: str
+    address: str
+    action: str
+    account: str = ""
+    carrier: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One change. `at` is UTC ms; `account` and `carrier` are "" where it concerns none."""
+    """One change. `at` is UTC ms; the rest as in `Entry`."""
 
     id: int
     at: int
     actor_kind: str
     actor: str
+    address: str
     action: str
     account: str
     carrier: str
@@ -37,13 +52,12 @@ class AuditFilter:
     until: int = NEWEST
 
 
-async def add(
-    tx: Tx, *, at: int, actor_kind: str, actor: str, action: str, account: str, carrier: str, detail: str
-) -> None:
-    """Writes a line."""
+async def add(tx: Tx, entry: Entry, at: int) -> None:
+    """Writes a line. `at` is UTC ms."""
     await tx.run(
         "add_audit",
-        at=at, actor_kind=actor_kind, actor=actor, action=action, account=account, carrier=carrier, detail=detail,
+        at=at, actor_kind=entry.actor_kind, actor=entry.actor, address=entry.address, action=entry.action,
+        account=entry.account, carrier=entry.carrier, detail=entry.detail,
     )  # fmt: skip
 
 

@@ -48,11 +48,14 @@ def state_name(state: CampaignState, started_at: int | None) -> str:
     return _NAMES[state]
 
 
-async def pause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
-    """Stops what is not yet handed over. One row changes: whoever claims a batch sees it (wire contract §4)."""
+async def pause(tx: Tx, account_id: int, campaign_id: int, now: int) -> bool:
+    """Stops what is not yet handed over; False when it stands already.
+
+    One row changes: whoever claims a batch sees it (wire contract §4).
+    """
     state, _, wake_at, *_ = await _lock(tx, account_id, campaign_id)
     if state is CampaignState.PAUSED:
-        return
+        return False
     if state in (CampaignState.DELETED, CampaignState.FINISHED):
         raise ApiError(CAMPAIGN_STATE, f"paused: it is {_NAMES[state]}")
     await tx.run(
@@ -60,6 +63,7 @@ async def pause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
         account_id=account_id, id=campaign_id, state=CampaignState.PAUSED, stopped_at=now, finished_at=None,
         wake_at=wake_at,
     )  # fmt: skip
+    return True
 
 
 async def unpause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
@@ -87,12 +91,15 @@ async def unpause(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
     )
 
 
-async def delete(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
-    """Cancels what was never marked, and refunds exactly that. Running or finished: refused (wire contract §4)."""
+async def delete(tx: Tx, account_id: int, campaign_id: int, now: int) -> bool:
+    """Cancels what was never marked, and refunds exactly that; False when that was done before.
+
+    Running or finished: refused (wire contract §4).
+    """
     await tx.many_all("lock_accounts", [(account_id,)])
     state, _, wake_at, *_ = await _lock(tx, account_id, campaign_id)
     if state is CampaignState.DELETED:
-        return
+        return False
     if state not in (CampaignState.SCHEDULED, CampaignState.PAUSED):
         raise ApiError(CAMPAIGN_STATE, f"deleted: it is {_NAMES[state]}")
     row = await tx.one("unsent", account_id=account_id, id=campaign_id)
@@ -105,6 +112,7 @@ async def delete(tx: Tx, account_id: int, campaign_id: int, now: int) -> None:
         wake_at=wake_at,
     )  # fmt: skip
     await accounts.refund(tx, [(account_id, campaign_id, back, "campaign deleted")], now)
+    return True
 
 
 async def _window(tx: Tx, account_id: int) -> Window:
@@ -191,12 +199,13 @@ async def deal_piece(
     rows = []
     for (no, _, not_before), carrier in zip(piece, carriers, strict=True):
         delayed = not_before is not None and not_before > now
-        rows.append((no, carrier, turns[carrier], BatchState.DELAYED if delayed else BatchState.READY))
+        state = BatchState.DELAYED if delayed else BatchState.READY
+        rows.append((account_id, campaign_id, no, carrier, turns[carrier], state))
         turns[carrier] += 1
     if row[1] is None:
         # From here on a part of it may be on its way, whatever becomes of the rest.
         await tx.run("mark_started", account_id=account_id, id=campaign_id, now=now)
-    await tx.many("deal", rows, account_id=account_id, id=campaign_id)
+    await tx.many("deal", rows)
     return int(piece[-1][0]), behind + len(piece)
 
 

@@ -87,12 +87,16 @@ class Database(Protocol):
         ...
 
 
+def _one(item: object) -> int:
+    return 1
+
+
 class Grouped(Generic[Item, Answer]):
     """Group commit: items that arrive while a transaction is under way share the next one.
 
     `operation(tx, items)` answers each item in order, with a value or with an exception for that item alone;
-    items in one group see each other. A group that fails as a whole is replayed one by one, so that bad data in
-    one item never takes the others with it.
+    items in one group see each other. A group takes items up to a `weight` of `limit` in all. A group that fails
+    as a whole is replayed one by one, so that bad data in one item never takes the others with it.
     """
 
     def __init__(
@@ -103,11 +107,13 @@ class Grouped(Generic[Item, Answer]):
         lane: Lane = Lane.API,
         limit: int = 500,
         parallel: int = 1,
+        weight: Callable[[Item], int] = _one,
     ) -> None:
         self._database = database
         self._operation = operation
         self._lane = lane
         self._limit = limit
+        self._weight = weight
         self._free = parallel
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,11 +132,21 @@ class Grouped(Generic[Item, Answer]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                group = self._waiting[: self._limit]
-                del self._waiting[: self._limit]
+                count = self._fitting()
+                group = self._waiting[:count]
+                del self._waiting[:count]
                 await self._commit(group)
         finally:
             self._free += 1
+
+    def _fitting(self) -> int:
+        """How many of those that wait go together: one at least."""
+        total = 0
+        for count, (item, _) in enumerate(self._waiting):
+            total += self._weight(item)
+            if count and total > self._limit:
+                return count
+        return len(self._waiting)
 
     async def _commit(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         items = [item for item, _ in group]

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from cooee.model.smscid import id_candidates
+from cooee.store import receiptlog
 from cooee.store.database import Database, Lane, Row, Tx
 from cooee.store.refs import Ref, add_refs, find_refs
 
@@ -18,12 +21,12 @@ OPEN, DELIVERED, FAILED = 0, 1, 2
 """What a receipt says: not final yet, delivered, failed."""
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, gc=False):
     """A receipt as the store needs it.
 
     `smsc_id` is its id, canonical, "" for none; `handset` its source as an MSISDN, None if it is
     none; `originator` its destination; `error` what the carrier wrote, `code` what DRStatus shows for it.
+    `command` and `body` are the PDU itself, b"" where it is not to be kept; `at`: when it came, UTC ms, 0 for now.
     """
 
     smsc_id: str
@@ -32,6 +35,9 @@ class Incoming:
     kind: int
     error: str
     code: int
+    command: int = 5
+    body: bytes = b""
+    at: int = 0
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -102,13 +108,25 @@ async def apply(tx: Tx, carrier_id: int, receipts: Sequence[Incoming], now: int)
             else:
                 matched.append((ref, receipt))
     done = Applied(matched=len(matched), campaigns={(ref[2], ref[3]) for ref, _ in matched})
-    unmatched += await _join(tx, matched, now)
+    early = await _join(tx, matched, now)
+    joined = _without(matched, early)
+    unmatched += early
     if unmatched:
-        left = await _settle_uncertain(tx, carrier_id, unmatched, now)
+        left, settled = await _settle_uncertain(tx, carrier_id, unmatched, now)
         done.settled = len(unmatched) - len(left)
         done.orphaned = len(left)
         await tx.many("add_orphans", [_orphan_row(receipt) for receipt in left], carrier_id=carrier_id, now=now)
+        joined += settled
+    await receiptlog.keep(tx, carrier_id, joined, now)
     return done
+
+
+def _without(matched: list[tuple[Ref, Incoming]], early: Sequence[Incoming]) -> list[tuple[Ref, Incoming]]:
+    """Those that are none of `early`."""
+    if not early:
+        return matched
+    left_out = {id(receipt) for receipt in early}
+    return [pair for pair in matched if id(pair[1]) not in left_out]
 
 
 def _orphan_row(receipt: Incoming) -> Row:
@@ -122,11 +140,13 @@ def _orphan_row(receipt: Incoming) -> Row:
         receipt.kind,
         receipt.error,
         receipt.code,
+        receipt.command,
+        receipt.body,
     )
 
 
 def _incoming(row: Row) -> Incoming:
-    return Incoming(row[1], row[4], row[5], row[6], row[7], row[8])
+    return Incoming(row[1], row[4], row[5], row[6], row[7], row[8], row[9], row[10] or b"", row[11])
 
 
 async def _join(tx: Tx, matched: Sequence[tuple[Ref, Incoming]], now: int) -> list[Incoming]:
@@ -179,14 +199,16 @@ def _rounds(rows: list[Row]) -> list[list[Row]]:
     return rounds
 
 
-async def _settle_uncertain(tx: Tx, carrier_id: int, stray: Sequence[Incoming], now: int) -> list[Incoming]:
-    """A stray receipt that agrees with exactly one uncertain recipient settles it; returns the others.
+async def _settle_uncertain(
+    tx: Tx, carrier_id: int, stray: Sequence[Incoming], now: int
+) -> tuple[list[Incoming], list[tuple[Ref, Incoming]]]:
+    """A stray receipt that agrees with exactly one uncertain recipient settles it; the others, and those that did.
 
     A long message has a receipt a part: it is settled once as many strays agree with it as it has parts whose
     answers are missing.
     """
     if await tx.one("any_uncertain", carrier_id=carrier_id) is None:
-        return list(stray)
+        return list(stray), []
     groups: dict[tuple[int, str], list[Incoming]] = {}
     for receipt in stray:
         if receipt.handset is not None:
@@ -214,7 +236,7 @@ async def _settle_uncertain(tx: Tx, carrier_id: int, stray: Sequence[Incoming], 
     # What settled it may have been a notice: the final receipt comes under the same id.
     await add_refs(tx, carrier_id, [ref for ref, _ in matched if ref[0]])
     await _join(tx, matched, now)
-    return [receipt for receipt in stray if id(receipt) not in used]
+    return [receipt for receipt in stray if id(receipt) not in used], matched
 
 
 async def join_orphans(tx: Tx, carrier_id: int, refs: Sequence[Ref], now: int) -> int:
@@ -227,10 +249,12 @@ async def join_orphans(tx: Tx, carrier_id: int, refs: Sequence[Ref], now: int) -
         known.setdefault(ref[0], []).append(ref)
     found = [(row[0], pick(_incoming(row), known), _incoming(row)) for row in rows]
     matched = [(ref, receipt) for _, ref, receipt in found if ref is not None]
-    early = {id(receipt) for receipt in await _join(tx, matched, now)}
+    left_out = await _join(tx, matched, now)
+    early = {id(receipt) for receipt in left_out}
     await tx.many(
         "drop_orphans", [(n,) for n, ref, receipt in found if ref is not None and id(receipt) not in early]
     )
+    await receiptlog.keep(tx, carrier_id, _without(matched, left_out), now)
     return len(matched) - len(early)
 
 
@@ -261,17 +285,19 @@ async def sweep_orphans(tx: Tx, after: int, now: int) -> int | None:
         return None
     by_carrier: dict[int, list[Row]] = {}
     for row in rows:
-        by_carrier.setdefault(row[9], []).append(row)
+        by_carrier.setdefault(row[12], []).append(row)
     for carrier_id, orphans in by_carrier.items():
         pairs = [(row[0], _incoming(row)) for row in orphans]
         ids = {smsc_id for _, receipt in pairs for smsc_id in receipt.ids}
         refs = await find_refs(tx, carrier_id, sorted(ids), now, deep=True)
         matched = [(number, pick(receipt, refs), receipt) for number, receipt in pairs]
         joined = [(ref, receipt) for _, ref, receipt in matched if ref is not None]
-        early = {id(receipt) for receipt in await _join(tx, joined, now)}
+        left_out = await _join(tx, joined, now)
+        early = {id(receipt) for receipt in left_out}
         done = [(number,) for number, ref, receipt in matched if ref is not None and id(receipt) not in early]
         stray = {id(receipt): number for number, ref, receipt in matched if ref is None}
-        left = await _settle_uncertain(tx, carrier_id, [r for _, ref, r in matched if ref is None], now)
+        left, settled = await _settle_uncertain(tx, carrier_id, [r for _, ref, r in matched if ref is None], now)
+        await receiptlog.keep(tx, carrier_id, [*_without(joined, left_out), *settled], now)
         kept = {stray[id(receipt)] for receipt in left}
         done += [(number,) for number in stray.values() if number not in kept]
         await tx.many("drop_orphans", done)

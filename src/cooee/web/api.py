@@ -35,8 +35,8 @@ from cooee.web.respond import (
     Refusal,
     Send,
     Streamed,
-    encode,
     refusal_of,
+    send_answer,
     send_bytes,
     send_streamed,
 )
@@ -146,7 +146,6 @@ class Api:
         self._pages = health.Pages(readiness, metrics=metrics)
         self._documents = Documents(codes or CodeTable(), settings.error_http_status)
         self._places = Places()
-        self._counters: dict[tuple[str, int], Any] = {}
 
     def close(self) -> None:
         """Ends the thread that checks large lists."""
@@ -161,7 +160,7 @@ class Api:
                 await self._answer(resource, scope, receive, send)
             elif path.lower() == "/api" or path.lower().startswith("/api/"):
                 refusal = refusal_of(ApiError(NO_RESOURCE), 200)
-                self._count("none", refusal.code)
+                REQUESTS.inc(1, "none", refusal.code)
                 await send_bytes(send, refusal.status, refusal.body)
             elif self._documents.has(path):
                 await self._documents.answer(scope["method"], path, send)
@@ -193,13 +192,13 @@ class Api:
             return
         finally:
             room.leave()
-        self._count(resource.name, 0)
+        REQUESTS.inc(1, resource.name, 0)
         if isinstance(answer, Streamed) and answer.sent is not None:
             await send_witnessed(scope, receive, send, answer, extra)
         elif isinstance(answer, Streamed):
             await send_streamed(send, answer, extra, receive)
         else:
-            await send_bytes(send, 200, answer if isinstance(answer, bytes) else encode(answer), extra)
+            await send_answer(scope, send, answer, extra)
 
     async def _carry_out(
         self, resource: Resource, scope: Scope, headers: dict[bytes, bytes], receive: Receive, room: Room
@@ -234,7 +233,7 @@ class Api:
         self, resource: Resource, error: Exception, extra: tuple[Header, ...], receive: Receive, send: Send
     ) -> None:
         refusal = refusal_of(error, self._settings.error_http_status)
-        self._count(resource.name, refusal.code)
+        REQUESTS.inc(1, resource.name, refusal.code)
         if refusal.code == BAD_METHOD.code:
             extra = (*extra, (b"allow", resource.methods.encode()))
         if refusal.code == TOO_LARGE.code:
@@ -256,12 +255,6 @@ class Api:
             await send({"type": "http.response.body", "body": b""})
 
         await send_bytes(lingering, refusal.status, refusal.body, (*refusal.headers, *extra))
-
-    def _count(self, resource: str, code: int) -> None:
-        counter = self._counters.get((resource, code))
-        if counter is None:
-            counter = self._counters[resource, code] = REQUESTS.labels(resource, str(code))
-        counter.inc()
 
 
 def _action(resource: Resource, fields: Fields) -> Handler:

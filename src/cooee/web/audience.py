@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cooee.model.clock import iso
 from cooee.model.errors import NO_DESCRIPTION, NO_NUMBER, ApiError
-from cooee.service.recipients import LARGE
+from cooee.model.words import counted
 from cooee.web.body import decode_value
 from cooee.web.request import Answer, Request, Services
 from cooee.web.respond import encode
@@ -48,7 +48,7 @@ async def details(services: Services, request: Request) -> Answer:
 async def create(services: Services, request: Request) -> Answer:
     """A new list, perhaps with its first numbers."""
     description = _description(request)
-    numbers = array("q") if request.fields.raw("Records") is None else await _numbers(services, request)
+    numbers = await _numbers(services, request) if request.fields.given("Records") else array("q")
     list_id = await services.audience.create(request.account, description, numbers)
     return {"CrmId": list_id, "Message": "CRM created"}
 
@@ -78,7 +78,7 @@ def _records(page: Sequence[int]) -> bytes:
 
 
 def _counted(count: int) -> str:
-    return "1 number" if count == 1 else f"{count} numbers"
+    return counted(count, "number")
 
 
 def _description(request: Request) -> str:
@@ -99,23 +99,24 @@ async def _list(services: Services, request: Request) -> int:
 
 async def _numbers(services: Services, request: Request) -> array[int]:
     """The valid numbers of Records; the body is let go of. ApiError -942 where there is none."""
-    raw = request.fields.raw("Records")
-    if raw is None:
+    fields = request.fields
+    if not fields.given("Records"):
         raise ApiError(NO_NUMBER)
-    if raw[0] != 0x5B:
-        raise ApiError.field("Records", "must be a list of objects with a Number each")
     account = request.account
-    if raw.nbytes > LARGE:
-        large, raw = raw, None
+    large = fields.undecoded("Records")
+    value = None if large is not None else fields.value("Records")
+    if not isinstance(value, list) if large is None else large[0] != 0x5B:
+        raise ApiError.field("Records", "must be a list of objects with a Number each")
+    if large is not None:
+        json = large
         checked = await services.recipients.aside(
-            lambda: services.recipients.check_records_json(account, large, decode_value)
+            lambda: services.recipients.check_records_json(account, json, decode_value)
         )
-        del large
+        del json
     else:
-        value = decode_value(bytes(raw))
         await services.recipients.prepare(account)
         checked = services.recipients.check_records(account, value if isinstance(value, list) else ())
-    raw = None
+    large = value = None
     request.release()
     if not checked.numbers:
         raise ApiError(NO_NUMBER)

@@ -1,7 +1,7 @@
 """Request bodies: received up to a limit, decoded as far as needed (wire contract §1).
 
-A body is split into its fields, but a field's value stays JSON text until somebody asks for it: so a million
-destinations are never decoded as a whole, and a number is seen as it was written.
+A small body is decoded as it is. A large one is split into its fields, but a field's value stays JSON text until
+somebody asks for it: so a million destinations are never decoded as a whole.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ STALLED_S = 20
 _BOM = b"\xef\xbb\xbf"
 _WINDOW = 1 << 20
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_values = msgspec.json.Decoder(dict[str, Any])
 
 
 class Disconnected(Exception):
@@ -136,8 +137,9 @@ async def drain(receive: Receive, limit: int, seconds: float) -> None:
         return
 
 
-def split_fields(body: Buffer, *, may_be_empty: bool) -> dict[str, msgspec.Raw]:
-    """The fields of a JSON object by their names in lower case, values still as JSON text.
+def split_fields(body: Buffer, *, may_be_empty: bool) -> dict[str, Any]:
+    """The fields of a JSON object by their names in lower case: their values, or msgspec.Raw with their JSON text
+    where the body is large or holds a number that only `decode_value` reads.
 
     Of names that differ only in case the last counts. ApiError -900 for anything that is no JSON object; one comma
     too many behind a value is let pass, and half a surrogate pair becomes a NUL, which no field takes either.
@@ -148,6 +150,11 @@ def split_fields(body: Buffer, *, may_be_empty: bool) -> dict[str, msgspec.Raw]:
         if may_be_empty:
             return {}
         raise ApiError(BAD_JSON, "valid JSON")
+    if len(body) <= LARGE:
+        try:
+            return {name.lower(): value for name, value in _values.decode(body).items()}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # the longer way knows why, or takes it all the same
     try:
         _check_utf8(body)
         try:

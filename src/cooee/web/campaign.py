@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from cooee.model.gsm import smart
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator, parse_originator
 from cooee.model.segments import Encoding, Segmented, segment, utf16_length
-from cooee.service.recipients import LARGE, CreateCampaign, ModifyCampaign
+from cooee.service.recipients import CreateCampaign, ModifyCampaign
 from cooee.web.body import decode_value
 from cooee.web.request import Accepted, Answer, Fields, Request, Services, whole_number
 
@@ -141,32 +141,22 @@ def _reference(fields: Fields) -> str | None:
 
 async def _recipients(services: Services, request: Request, lists: tuple[int, ...]) -> Checked:
     """What is left of Destinations and of the lists; the body is let go of."""
-    raw = request.fields.raw("Destinations")
-    if raw is None and not lists:
+    given = request.fields.listed("Destinations")
+    if given is None and not lists:
         raise ApiError(NO_DESTINATION)
     account = request.account
     recipients = services.recipients
-    large: memoryview | None = None
-    items: Sequence[object] = ()
-    if raw is not None and raw.nbytes > LARGE:
-        large = raw
-    elif raw is not None:
-        value = decode_value(bytes(raw))
-        if isinstance(value, float):
-            raise ApiError.field("Destinations", "must be a list of numbers")
-        items = value if isinstance(value, list) else (value,)
-    raw = None
     if lists:
         pages = _pages(services, account, lists)
-        checked = await recipients.check_with(account, items if large is None else large, decode_value, pages)
-    elif large is not None:
-        json = large
-        checked = await recipients.aside(lambda: recipients.check_json(account, json, decode_value))
-        del json
+        checked = await recipients.check_with(account, () if given is None else given, decode_value, pages)
+    elif isinstance(given, memoryview):
+        large = given
+        checked = await recipients.aside(lambda: recipients.check_json(account, large, decode_value))
+        del large
     else:
         await recipients.prepare(account)
-        checked = recipients.check(account, items)
-    large = None
+        checked = recipients.check(account, given or ())
+    given = None
     request.release()
     if not checked.numbers and not (checked.international and not checked.invalid):
         raise ApiError(NO_DESTINATION)
@@ -183,16 +173,15 @@ async def _pages(services: Services, account: Account, lists: tuple[int, ...]) -
 
 async def _lists(services: Services, request: Request) -> tuple[int, ...]:
     """The lists that CrmIds names, each once; -940 for one that the account does not have."""
-    raw = request.fields.raw("Destinations")
-    if raw is not None and raw[0] not in b'["-0123456789':
-        raise ApiError.field("Destinations", "must be a list of numbers")
-    named = request.fields.raw("CrmIds")
-    if named is None:
+    fields = request.fields
+    if not fields.given("CrmIds"):
         return ()
-    if named.nbytes > LARGE:
-        lists = await services.recipients.aside(lambda: _list_ids(request.fields))
+    # Destinations of another kind are told first.
+    fields.listed("Destinations")
+    if fields.undecoded("CrmIds") is not None:
+        lists = await services.recipients.aside(lambda: _list_ids(fields))
     else:
-        lists = _list_ids(request.fields)
+        lists = _list_ids(fields)
     await services.audience.require(request.account, lists)
     return lists
 
@@ -219,8 +208,8 @@ async def modify(services: Services, request: Request) -> Answer:
     """Another text, originator or time for a campaign that has not started."""
     account, fields = request.account, request.fields
     campaign_id = fields.whole("CampaignId")
-    message = None if fields.raw("Message") is None else _message(fields, account)
-    originator = None if fields.raw("Originator") is None else _originator(fields, account)
+    message = _message(fields, account) if fields.given("Message") else None
+    originator = _originator(fields, account) if fields.given("Originator") else None
     asked_at = _asked_at(fields, account)
     segmented = None if message is None else segment(message)
     if segmented is not None:

@@ -1,4 +1,4 @@
-"""What ASGI does not tell: whether an answer has reached the client.
+"""What ASGI does not tell: whether an answer has reached the client; and a shorter way to write one.
 
 ASGI's `send` returns as soon as the server has taken the octets, and after a disconnect it may return as if
 nothing were wrong. For replies, which are passed on once, that is not enough. So our server (app/http.py) gives
@@ -8,7 +8,8 @@ other side's TCP. What the client's program does with it nobody can know.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import MutableMapping
+from typing import Any, Protocol
 
 EXTENSION = "cooee.connection"
 """Where a request's connection stands in its ASGI scope, under `extensions`."""
@@ -19,6 +20,11 @@ class Connection(Protocol):
 
     def gone(self) -> bool:
         """The client has closed its side, or the connection is lost."""
+        ...
+
+    def answer(self, scope: MutableMapping[str, Any], head: bytes, body: bytes) -> bool:
+        """Writes the whole answer to the request of `scope` at once: `head` holds status line and headers without
+        the empty line. False, and nothing is written, where that cannot be; then ASGI's `send` must do it."""
         ...
 
     async def taken(self, patience_s: float) -> bool:

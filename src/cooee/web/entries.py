@@ -56,7 +56,8 @@ ENTRIES: dict[str, Entry] = {
             (
                 "TimeScheduled",
                 "`YYYYMMDDHHMM`, text or number, in the account's time zone",
-                "For `create` and `modify`. In the past, or absent from `create`: at once.",
+                "For `create` and `modify`. In the past, or absent from `create`: at once. "
+                "An empty text is -922: a program that has lost its time would else send at once.",
             ),
             (
                 "Reference",

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import msgspec
 
 from cooee.model.errors import NO_NUMBER, ApiError
-from cooee.service.recipients import LARGE
 from cooee.store.database import Row
 from cooee.web.body import decode_value
 from cooee.web.request import Answer, Request, Services
@@ -53,22 +52,17 @@ def _head(count: int) -> bytes:
 
 async def _numbers(services: Services, request: Request) -> array[int]:
     """The valid numbers of Originator, perhaps none; the body is let go of. ApiError -942 without such a field."""
-    raw = request.fields.raw("Originator")
-    if raw is None:
+    given = request.fields.listed("Originator")
+    if given is None:
         raise ApiError(NO_NUMBER)
-    if raw[0] not in b'["-0123456789':
-        raise ApiError.field("Originator", "must be a list of numbers")
     account, optouts = request.account, services.optouts
     await optouts.prepare(account)
-    if raw.nbytes > LARGE:
-        large, raw = raw, None
+    if isinstance(given, memoryview):
+        large = given
         numbers = await services.recipients.aside(lambda: optouts.check_json(account, large, decode_value))
         del large
     else:
-        value = decode_value(bytes(raw))
-        if isinstance(value, float):
-            raise ApiError.field("Originator", "must be a list of numbers")
-        numbers = optouts.check(account, value if isinstance(value, list) else (value,))
-    raw = None
+        numbers = optouts.check(account, given)
+    given = None
     request.release()
     return numbers

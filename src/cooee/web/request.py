@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from cooee.model.errors import ApiError
 from cooee.service.accounts import Accounts
 from cooee.service.audience import Audience
 from cooee.service.optouts import Optouts
-from cooee.service.recipients import CreateCampaign, ModifyCampaign, Recipients
+from cooee.service.recipients import LARGE, CreateCampaign, ModifyCampaign, Recipients
 from cooee.service.replies import Replies
 from cooee.service.reports import Reports
 from cooee.web.body import decode_value
@@ -67,23 +67,46 @@ class Services:
 class Fields:
     """The fields of a request body. Names are given as the documentation spells them; case does not matter."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_found",)
 
-    def __init__(self, raw: dict[str, msgspec.Raw]) -> None:
-        self._raw = raw
+    def __init__(self, found: dict[str, Any]) -> None:
+        """`found` is as `split_fields` returns it."""
+        self._found = found
 
-    def raw(self, name: str) -> memoryview | None:
-        """A value as JSON text, or None where the field is absent or null."""
-        raw = self._raw.get(name.lower())
-        if raw is None:
+    def undecoded(self, name: str) -> memoryview | None:
+        """A value of more than LARGE octets, as JSON text; None for every other, and for an absent one."""
+        found = self._found.get(name.lower())
+        if type(found) is not msgspec.Raw:
             return None
-        view = memoryview(raw)
-        return None if view.nbytes == 4 and bytes(view) == b"null" else view
+        view = memoryview(found)
+        return view if view.nbytes > LARGE else None
+
+    def given(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        found = self._found.get(name.lower())
+        return found is not None and (type(found) is not msgspec.Raw or bytes(memoryview(found)[:5]) != b"null")
 
     def value(self, name: str) -> object:
         """A value, or None where the field is absent or null."""
-        raw = self._raw.get(name.lower())
-        return None if raw is None else decode_value(raw)
+        found = self._found.get(name.lower())
+        return decode_value(found) if type(found) is msgspec.Raw else found
+
+    def listed(self, name: str) -> Sequence[object] | memoryview | None:
+        """A list, or the one number or text that stands for a list of one; None where it is absent or null.
+
+        JSON text where it is large. ApiError -911 for anything else.
+        """
+        large = self.undecoded(name)
+        if large is not None:
+            if large[0] in b'["-0123456789':
+                return large
+        else:
+            value = self.value(name)
+            if value is None or type(value) is list:
+                return value
+            if type(value) in (str, int):
+                return (value,)
+        raise ApiError.field(name, "must be a list of numbers")
 
     def text(self, name: str, *, numbers: bool = False) -> str | None:
         """A text, with `numbers` also a whole number, or None; ApiError -911 for any other type."""
@@ -116,7 +139,7 @@ class Fields:
 
     def clear(self) -> None:
         """Lets go of the body."""
-        self._raw = {}
+        self._found = {}
 
 
 def whole_number(value: object) -> int | None:

@@ -14,6 +14,7 @@ import structlog
 
 from cooee.model.errors import INTERNAL, TOO_LARGE, UNAUTHORISED, UNAVAILABLE, ApiError, StoreUnavailable
 from cooee.web.body import Receive
+from cooee.web.connection import EXTENSION, Connection
 
 log = structlog.get_logger()
 
@@ -31,6 +32,11 @@ room again only when a third of its buffer is free: that is a megabyte, which a 
 _STRICT: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _JSON: Header = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
+_CARRIED_OUT = (
+    b"HTTP/1.1 200 OK\r\n"
+    + b"".join([b"%b: %b\r\n" % header for header in (_JSON, *_STRICT)])
+    + b"content-length: %d\r\n"
+)
 
 
 @dataclass(slots=True)
@@ -59,6 +65,19 @@ class Refusal:
 def encode(answer: dict[str, object]) -> bytes:
     """A JSON object with its keys in the order they have."""
     return _encode(answer)
+
+
+async def send_answer(
+    scope: MutableMapping[str, Any], send: Send, answer: dict[str, object] | bytes, extra: tuple[Header, ...]
+) -> None:
+    """The answer to a request that was carried out; at once where our own server is behind it."""
+    body = answer if isinstance(answer, bytes) else _encode(answer)
+    if not extra:
+        extensions = scope.get("extensions")
+        connection: Connection | None = extensions.get(EXTENSION) if extensions else None
+        if connection is not None and connection.answer(scope, _CARRIED_OUT % len(body), body):
+            return
+    await send_bytes(send, 200, body, extra)
 
 
 async def send_bytes(

@@ -25,6 +25,9 @@ class _Listening:
     def gone(self) -> bool:
         return self._end.done()
 
+    def answer(self, scope: MutableMapping[str, Any], head: bytes, body: bytes) -> bool:
+        return False
+
     async def taken(self, patience_s: float) -> bool:
         # What has happened is known to the task after one round.
         await asyncio.sleep(0)

@@ -189,9 +189,10 @@ SELECT no, CASE WHEN attempt > 1 AND EXISTS (SELECT 1 FROM carrier k WHERE k.id 
     THEN carrier_id END AS carrier_id, not_before
 FROM batch WHERE account_id = :account_id AND campaign_id = :id AND state = 1 AND no > :after ORDER BY no LIMIT :limit;
 
--- name: deal rows(no bigint, carrier_id bigint, turn bigint, state bigint)
+-- name: deal rows(account_id bigint, campaign_id bigint, no bigint, carrier_id bigint, turn bigint, state bigint)
+-- The whole key is in the rows: given the campaign once, SQLite walks through all its batches and, for each, the rows.
 UPDATE batch AS b SET carrier_id = r.carrier_id, turn = r.turn, state = r.state FROM {rows} AS r
-WHERE b.account_id = :account_id AND b.campaign_id = :id AND b.no = r.no AND b.state = 1;
+WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r.no AND b.state = 1;
 
 -- name: mark_started
 UPDATE campaign SET started_at = :now WHERE account_id = :account_id AND id = :id AND started_at IS NULL;
@@ -225,7 +226,7 @@ UPDATE batch AS b SET state = 2, turn = r.turn FROM {rows} AS r
 WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r.no AND b.state = 3;
 
 -- name: active_carriers
-SELECT id, tps FROM carrier WHERE state = 1 ORDER BY id;
+SELECT id, tps, binds FROM carrier WHERE state = 1 ORDER BY id;
 
 -- name: finish rows(account_id bigint, id bigint)
 -- Finished: nothing left to hand over and nothing uncertain. Decided here, never on the hot path. What is uncertain

@@ -28,6 +28,9 @@ SELECT n.number, n.kind, a.name, k.name, n.added_at,
 FROM inbound_number n LEFT JOIN account a ON a.id = n.account_id LEFT JOIN carrier k ON k.id = n.carrier_id
 ORDER BY n.number, n.carrier_id, a.name;
 
+-- name: numbers_of_account
+SELECT DISTINCT number, kind FROM inbound_number WHERE account_id = :account_id ORDER BY number LIMIT :limit;
+
 -- name: contacts_of rows(number text, handset bigint)
 -- Who wrote to these handsets from these numbers, with the reference of the newest campaign each.
 SELECT l.number, l.handset, l.account_id, l.campaign_id, l.at, COALESCE(c.reference, p.reference) FROM {rows} AS r

@@ -74,6 +74,10 @@ ORDER BY u.received_at DESC, u.id DESC LIMIT :limit;
 -- name: count_unrouted
 SELECT COUNT(*) FROM unrouted_reply;
 
+-- name: count_unrouted_to
+-- How many came to a number, and when the newest did.
+SELECT COUNT(*), MAX(received_at) FROM unrouted_reply WHERE recipient = :recipient;
+
 -- name: unrouted_page
 -- What is to be assigned of what came to a number, in the order it came, so that a START follows its STOP.
 SELECT id, received_at, carrier_id, originator, handset, recipient, body, parts, missing FROM unrouted_reply

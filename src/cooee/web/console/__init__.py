@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cooee.service.sessions import Sessions
     from cooee.service.signups import Signups
     from cooee.service.stories import Stories
+    from cooee.service.trails import Trails
     from cooee.service.webhooks import ReplyWebhooks
     from cooee.web.console.desk import Desk
 
@@ -58,6 +59,7 @@ class ConsoleServices:
     sessions: Sessions
     signups: Signups
     stories: Stories
+    trails: Trails
     webhooks: ReplyWebhooks
     clock: Clock
 

@@ -32,7 +32,6 @@ from cooee.web.console.security import (
     FIELD,
     HEADER,
     HEADERS,
-    Cookies,
     fresh_token,
     same_origin,
     token_fits,
@@ -74,7 +73,6 @@ class Application:
         self._services = services
         self._settings = settings
         self._assets = Assets()
-        self.cookies = Cookies(https=settings.https, life_s=services.sessions.life_s)
         modules = [*MODULES, *OPERATOR_MODULES]
         self._look = Look(
             self._assets,
@@ -125,7 +123,7 @@ class Application:
         request = Request(request.scope, _bounded(request.receive, limit))
         visit = Visit(request, self._services, self._settings, self._look, None, "")
         visit.operator_side = request.url.path == "/operator" or request.url.path.startswith("/operator/")
-        door = request.cookies.get(self.cookies.door, "")
+        door = request.cookies.get(visit.cookies.door, "")
         visit.cookie = door or fresh_token()
         try:
             handler = self._handler(page, request)
@@ -145,7 +143,7 @@ class Application:
         finally:
             await visit.form.close()
         if visit.guest is None and not door:
-            self.cookies.set_door(response, visit.cookie)
+            visit.cookies.set_door(response, visit.cookie)
         return response
 
     def _handler(self, page: Page, request: Request) -> Handler:
@@ -160,7 +158,8 @@ class Application:
             visit.cookie = visit.guest.token
 
     async def _guest(self, visit: Visit, *, operator: bool) -> Guest | None:
-        token = visit.request.cookies.get(self.cookies.operator if operator else self.cookies.session)
+        cookies = visit.cookies
+        token = visit.request.cookies.get(cookies.operator if operator else cookies.session)
         return None if token is None else await self._services.sessions.find(token, operator=operator)
 
     async def _admit(self, page: Page, visit: Visit) -> None:
@@ -217,8 +216,8 @@ def _actor(visit: Visit) -> Actor | None:
     if guest is None:
         return None
     if guest.operator is not None:
-        return Actor("operator", guest.operator.name)
-    return Actor("account", guest.account.name) if guest.account is not None else None
+        return Actor("operator", guest.operator.name, visit.address)
+    return Actor("account", guest.account.name, visit.address) if guest.account is not None else None
 
 
 def _words(error: Exception) -> tuple[str, str, int]:

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from cooee.model.account import Account
 from cooee.model.clock import zone
+from cooee.web.console.security import Cookies
 
 if TYPE_CHECKING:
     from cooee.service.sessions import Guest
@@ -123,6 +124,16 @@ class Visit:
         """The client's address."""
         client = self.request.client
         return client.host if client else ""
+
+    @property
+    def https(self) -> bool:
+        """Whether the visitor comes over TLS: the settings say so, or a trusted proxy."""
+        return self.settings.https or self.request.scope.get("scheme") == "https"
+
+    @property
+    def cookies(self) -> Cookies:
+        """The console's cookies as this visitor has them."""
+        return Cookies(https=self.https, life_s=self.services.sessions.life_s)
 
     @property
     def live(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cooee.web.console.pages import (
+    audit,
     campaign_edit,
     campaigns,
     compose,
@@ -23,6 +24,7 @@ from cooee.web.console.pages import (
     operator_numbers,
     operator_quarantine,
     operator_rates,
+    operator_settings,
     operator_signups,
     operator_uncertain,
     operator_webhooks,
@@ -51,6 +53,7 @@ MODULES: tuple[Any, ...] = (
     credits,
     settings,
     webhook,
+    audit,
 )
 """What an account's people see."""
 OPERATOR_MODULES: tuple[Any, ...] = (
@@ -65,5 +68,6 @@ OPERATOR_MODULES: tuple[Any, ...] = (
     operator_quarantine,
     operator_audit,
     operator_handsets,
+    operator_settings,
 )
 """What operators see, under /operator."""

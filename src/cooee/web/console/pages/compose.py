@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from cooee.model.clock import HOUR
 from cooee.model.errors import ApiError, ConfigError
-from cooee.service.drafts import Draft, DraftBody
+from cooee.service.drafts import Draft, DraftBody, price_of
 from cooee.web.console.message_form import MessageForm, as_sent, local_input, message_problem, read_form
 from cooee.web.console.preview import preview, with_twins
 from cooee.web.console.recipients_form import take
@@ -208,8 +208,25 @@ async def fix(visit: Visit) -> Response:
 
 async def judge(visit: Visit) -> Response:
     """What the pasted recipients come to, as they are typed."""
+    account = visit.account
     given = await take(visit, pasted=visit.text("recipients"))
-    return visit.page("_compose_recipients.html", taken=given.taken)
+    view = preview(as_sent(account, visit.text("message")))
+    listed, chosen = 0, _chosen(visit)
+    if chosen:
+        listed = sum(each.count for each in await visit.services.audience.overview(account) if each.id in chosen)
+    numbers = given.taken.numbers
+    cost = None
+    if view is not None and (numbers or listed):
+        # What the lists come to by country is known only once they are read: that is the rehearsal's.
+        cost = (await price_of(account, numbers) + (listed if account.tariff is None else 0)) * view.count
+    return visit.page(
+        "_compose_recipients.html",
+        taken=given.taken,
+        cost=cost,
+        everybody=len(numbers) + listed,
+        listed=listed,
+        partly=bool(listed) and account.tariff is not None,
+    )
 
 
 NAV = Nav("Compose", "/compose", "compose")

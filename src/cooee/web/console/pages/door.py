@@ -9,14 +9,9 @@ from cooee.model.signup import MailState, SignupState
 from cooee.service.signups import Sleeper
 from cooee.web.console.links import local_path
 from cooee.web.console.look import THEME_COOKIE, THEMES
-from cooee.web.console.security import Cookies
 from cooee.web.console.visit import Page, Visit, Who
 
 YEAR_S = 365 * 24 * 3600
-
-
-def _cookies(visit: Visit) -> Cookies:
-    return Cookies(https=visit.settings.https, life_s=visit.services.sessions.life_s)
 
 
 def _home(visit: Visit) -> str:
@@ -56,6 +51,7 @@ async def sign_in(visit: Visit) -> Response:
             token = await services.sessions.open(
                 await services.accounts.sign_in(name, password, visit.address),
                 instead_of=visit.guest.token if visit.guest is not None else None,
+                address=visit.address,
             )
     except ApiError as error:
         problem, status = _problem(error)
@@ -64,7 +60,7 @@ async def sign_in(visit: Visit) -> Response:
             page.headers["retry-after"] = str(error.retry_after)
         return page
     response = visit.go(_inside(visit))
-    _cookies(visit).set_session(response, token, operator=visit.operator_side)
+    visit.cookies.set_session(response, token, operator=visit.operator_side)
     return response
 
 
@@ -99,7 +95,7 @@ async def sign_out(visit: Visit) -> Response:
     if visit.guest is not None:
         await visit.services.sessions.close(visit.guest.token)
     response = visit.go("/operator/sign-in" if visit.operator_side else "/sign-in", done="signed-out")
-    _cookies(visit).drop_session(response, operator=visit.operator_side)
+    visit.cookies.drop_session(response, operator=visit.operator_side)
     return response
 
 
@@ -112,7 +108,7 @@ async def theme(visit: Visit) -> Response:
         chosen if chosen in THEMES else "auto",
         max_age=YEAR_S,
         path="/",
-        secure=visit.settings.https,
+        secure=visit.https,
         samesite="lax",
     )
     return response

@@ -148,6 +148,49 @@ async def assign_all(visit: Visit) -> Response:
     return visit.go("/operator/unrouted", done="replies-assigned", count=taken)
 
 
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A message that is going to be thrown away. `received_at` is UTC ms."""
+
+    id: int
+    received_at: int
+    originator: str
+    recipient: str
+    text: str
+
+
+async def delete(visit: Visit) -> Response:
+    """Throws one message away, or the chosen ones; asks first."""
+    one = visit.text("only")
+    chosen = [one] if one else visit.texts("reply")[:MOST_CHOSEN]
+    ids = [int(text) for text in chosen if text.isascii() and text.isdigit() and len(text) <= 16]
+    numbers = visit.services.desk.numbers
+    if visit.text("sure") == "1":
+        gone = await numbers.delete(ids)
+        return visit.go("/operator/unrouted", done="replies-deleted", count=gone)
+    lines = [Doomed(*row) for row in await numbers.unrouted_some(ids)]
+    if not lines:
+        raise Refused("Nothing was chosen, or it is gone. Go back, mark the messages, and try again.")
+    return visit.page("operator_unrouted_delete.html", lines=lines, count=len(lines), number="", until=0)
+
+
+async def delete_all(visit: Visit) -> Response:
+    """Throws everything away that came to one number; asks first."""
+    number = number_of(visit.text("number").strip()[:32])
+    numbers = visit.services.desk.numbers
+    if not number:
+        return await _unrouted(visit, "Say to which number.", 400)
+    until = visit.text("until")
+    if until.isascii() and until.isdigit() and len(until) <= 16:
+        # What came after it was asked was seen by nobody.
+        gone = await numbers.delete_past(number, int(until))
+        return visit.go("/operator/unrouted", done="replies-deleted", count=gone)
+    count, newest = await numbers.count_unrouted(number)
+    if not count:
+        raise Refused("Nothing that came to this number is nobody's.")
+    return visit.page("operator_unrouted_delete.html", lines=[], count=count, number=number, until=newest)
+
+
 # --- keywords ----------------------------------------------------------------------------------------------
 
 
@@ -194,6 +237,7 @@ NOTICES = {
     "number-added": "Replies to it are taken from now on.",
     "number-removed": "Replies to it are kept as nobody's from now on. Those that came stay where they are.",
     "replies-assigned": "They are in the account's inbox now, and are passed on like any other.",
+    "replies-deleted": "They are thrown away.",
     "keyword-added": "It works from now on, for every account that uses keywords.",
     "keyword-removed": "It is a word like any other from now on.",
 }
@@ -202,6 +246,8 @@ PAGES = (
     at("/numbers/remove", post=remove),
     at("/unrouted", unrouted, assign),
     at("/unrouted/all", post=assign_all),
+    at("/unrouted/delete", post=delete),
+    at("/unrouted/delete-all", post=delete_all),
     at("/keywords", keywords, add_keyword),
     at("/keywords/remove", post=remove_keyword),
 )

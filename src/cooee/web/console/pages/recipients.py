@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from cooee.model.message import MessageState
@@ -58,12 +60,21 @@ async def story(visit: Visit) -> Response:
     told = await visit.services.stories.of(visit.account, campaign, number)
     if told is None:
         raise NotFound
+    key = (visit.account.id, campaign.line.id, number)
+    shown: dict[str, Any] = {"line": campaign.line, "number": number, "story": told}
     ids = None
     if visit.query("ids") == "1" and told.first_at is not None:
-        ids = await visit.services.history.carrier_ids(visit.account, campaign.line.id, number, told.first_at)
+        ids = await visit.services.trails.carrier_ids(key, told.first_at)
     if visit.query("part") == "ids":
-        return visit.page("_carrier_ids.html", line=campaign.line, number=number, ids=ids, story=told)
-    return visit.page("story.html", line=campaign.line, number=number, story=told, ids=ids)
+        return visit.page("_carrier_ids.html", ids=ids, **shown)
+    receipts = None
+    onward = visit.key("from")
+    if told.first_at is not None and told.changed_at is not None and visit.services.trails.kept_days:
+        receipts = await visit.services.trails.receipts(key, told.first_at, told.changed_at, onward)
+    shown |= {"receipts": receipts, "kept_days": visit.services.trails.kept_days, "onward": onward}
+    if visit.query("part") == "receipts":
+        return visit.page("_receipts.html", **shown)
+    return visit.page("story.html", ids=ids, **shown)
 
 
 PAGES = (

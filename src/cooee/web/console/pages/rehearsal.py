@@ -126,7 +126,7 @@ async def to_me(visit: Visit) -> Response:
         return await _page(visit, draft, f"{error}.", "me", 400)
     response = visit.go(f"/compose/{draft.id}", done="to-me", trial=created.campaign_id)
     response.set_cookie(
-        ME, str(number), max_age=YEAR_S, path="/", secure=visit.settings.https, httponly=True, samesite="lax"
+        ME, str(number), max_age=YEAR_S, path="/", secure=visit.https, httponly=True, samesite="lax"
     )
     return response
 

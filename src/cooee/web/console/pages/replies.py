@@ -166,6 +166,7 @@ async def answer(visit: Visit) -> Response:
                     idempotency_key=key,
                     body_digest=digest,
                 ),
+                action="reply answered",
             )
     except ApiError as error:
         if error.code is CREDITS_SHORT:

@@ -8,7 +8,6 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from cooee.model.errors import UNAUTHORISED, ApiError, ConfigError
-from cooee.web.console.security import Cookies
 from cooee.web.console.visit import Nav, Page, Visit
 
 
@@ -23,11 +22,12 @@ def zones() -> list[str]:
 
 async def show(visit: Visit) -> Response:
     """The forms."""
-    return _page(visit)
+    return await _page(visit)
 
 
-def _page(visit: Visit, problem: str | None = None, at: str = "", status: int = 200) -> Response:
-    return visit.page("settings.html", status, problem=problem, at=at, zones=zones())
+async def _page(visit: Visit, problem: str | None = None, at: str = "", status: int = 200) -> Response:
+    numbers = await visit.services.desk.numbers.of(visit.account)
+    return visit.page("settings.html", status, problem=problem, at=at, zones=zones(), numbers=numbers)
 
 
 async def set_times(visit: Visit) -> Response:
@@ -37,7 +37,7 @@ async def set_times(visit: Visit) -> Response:
             visit.account.name, zone=visit.text("zone")[:64], times_utc=visit.text("times_utc") == "1"
         )
     except ConfigError as error:
-        return _page(visit, f"{error}.", "times", 400)
+        return await _page(visit, f"{error}.", "times", 400)
     return visit.go("/settings", done="times")
 
 
@@ -48,20 +48,19 @@ async def set_password(visit: Visit) -> Response:
     try:
         await services.accounts.sign_in(account.name, visit.text("current"), visit.address)
         if new != visit.text("again"):
-            return _page(visit, "The new password was not typed the same way twice.", "password", 400)
+            return await _page(visit, "The new password was not typed the same way twice.", "password", 400)
         await services.accounts.set_password(account.name, new)
     except ApiError as error:
         if error.code is UNAUTHORISED:
-            return _page(visit, "That is not the current password.", "password", 403)
-        return _page(visit, f"{error}: wait a minute.", "password", error.code.http)
+            return await _page(visit, "That is not the current password.", "password", 403)
+        return await _page(visit, f"{error}: wait a minute.", "password", error.code.http)
     except ConfigError as error:
-        return _page(visit, f"{str(error)[:1].upper()}{str(error)[1:]}.", "password", 400)
-    await services.sessions.close_all(account)
-    token = await services.sessions.open(await services.accounts.find(account.name))
+        return await _page(visit, f"{str(error)[:1].upper()}{str(error)[1:]}.", "password", 400)
+    mine = visit.guest.token if visit.guest is not None else None
+    await services.sessions.close_all(account, but=mine)
+    token = await services.sessions.open(await services.accounts.find(account.name), instead_of=mine)
     response = visit.go("/settings", done="password")
-    Cookies(https=visit.settings.https, life_s=services.sessions.life_s).set_session(
-        response, token, operator=False
-    )
+    visit.cookies.set_session(response, token, operator=False)
     return response
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from cooee.model.errors import ConfigError
+from cooee.model.webhook import DeliveryState
 from cooee.service.webhooks import NONE
 from cooee.web.console.visit import Page, Visit
 
 SHOWN = 50
+STATES = {"waiting": DeliveryState.WAITING, "taken": DeliveryState.DELIVERED, "given-up": DeliveryState.PARKED}
 
 
 async def show(visit: Visit) -> Response:
@@ -21,11 +23,15 @@ async def _page(
 ) -> Response:
     webhooks, name = visit.services.webhooks, visit.account.name
     hook = await webhooks.show(name)
+    state = visit.query("state")
     return visit.page(
         "webhook.html",
         status,
         hook=hook if hook is not None and hook.on else None,
-        deliveries=await webhooks.deliveries(name, limit=SHOWN),
+        deliveries=await webhooks.deliveries(name, state=STATES.get(state), limit=SHOWN),
+        state=state if state in STATES else "",
+        states=STATES,
+        most=SHOWN,
         parked=0 if hook is None else hook.parked,
         problem=problem,
         said=said,
