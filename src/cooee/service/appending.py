@@ -19,7 +19,7 @@ from cooee.store.database import Database, Grouped, Tx
 
 TRIES = 6
 MOST_ADOPTED = 8_000
-"""Batches that go over to another campaign at most: they do in one transaction (measured: about 16 ms on SQLite)."""
+"""Batches that go over to another campaign at most: it is one transaction (measured: about 16 ms on SQLite)."""
 
 MakeNew = Callable[[Tx, list[NewCampaign]], Awaitable[list[Created | Exception]]]
 """Accepts small campaigns of their own within a transaction."""
