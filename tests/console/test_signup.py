@@ -329,7 +329,8 @@ def test_a_link_is_a_page_with_a_button(opened: Open) -> None:
         assert browser.sign_in("ann").url == "/"
         assert "100" in browser.get("/credits").words
         kim = operator(running)
-        assert "sign-up confirmed" in kim.audited(account="ann")
+        said = kim.audited(account="ann", action="sign-up confirmed")
+        assert "127.0.0.1" in said
         for wrong in ("", key[:-1], key + "x", "x" * 43):
             browser.get("/signup/confirm?key=" + wrong)
             shown = browser.post("/signup/confirm", {"key": wrong})

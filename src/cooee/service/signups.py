@@ -213,14 +213,17 @@ class Signups:
             return None
         return Confirmation(found, taken=await rows.taken_by_account(tx, found.wish.name_key))
 
-    async def confirm(self, token: str) -> Confirmation | None:
-        """Makes an account of it, once, however often and wherever it is asked; what `look_up` finds then."""
+    async def confirm(self, token: str, address: str = "") -> Confirmation | None:
+        """Makes an account of it, once, however often and wherever it is asked; what `look_up` finds then.
+
+        `address` is the client's, for the audit log.
+        """
         seen = await self.look_up(token)
         if seen is None or seen.done or seen.had or seen.taken:
             return seen
         account_id = await self._ids.exactly_one("account")
         hashed, now = token_hash(token), self._clock.now_ms()
-        by = audit.Actor("account", seen.signup.wish.name)
+        by = audit.Actor("account", seen.signup.wish.name, address)
         noted = audit.change("sign-up confirmed", account=seen.signup.wish.name, by=by)
 
         async def operation(tx: Tx) -> Confirmation | None:

@@ -104,7 +104,7 @@ async def look(visit: Visit) -> Response:
 async def confirm(visit: Visit) -> Response:
     """Makes the account, once; whoever presses again hears the same."""
     token = visit.text("key")
-    found = await visit.services.signups.confirm(token)
+    found = await visit.services.signups.confirm(token, visit.address)
     if found is not None and found.done:
         return visit.go("/sign-in", done="signup-confirmed")
     return visit.page("signup_confirm.html", 404 if found is None else 409, found=found, token=token)
