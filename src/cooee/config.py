@@ -12,17 +12,25 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from cooee.model.clock import zone
 from cooee.model.errors import ConfigError
+from cooee.model.msisdn import country_calling_code
 from cooee.model.options import options, unknown
+from cooee.model.originator import parse_originator
 from cooee.model.proxies import TrustedProxies
+from cooee.model.signup import check_email
 
 PREFIX = "COOEE_"
 FILE_VARIABLE = "COOEE_CONFIG"
 """Environment variable that names the TOML file when `--config` does not."""
+ANY = "any"
+"""Among `signup_senders`: every valid sender ID."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +195,75 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=0, le=36500, description="Days that replies are kept which were passed on; 0: for ever."),
     ] = 400
 
+    signup: Annotated[
+        Literal["off", "approval", "email"],
+        Meta(
+            description="Let strangers sign up for a trial on the page `/signup` of the console: an operator "
+            "approves each, or each confirms by a link in a mail. `off`: there is no such page."
+        ),
+    ] = "off"
+    signup_credits: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Credits of a trial, once for each e-mail address.")
+    ] = 100
+    signup_countries: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Countries that a trial account may be of, and so may send to, as ISO codes. The first is "
+            "what the form proposes."
+        ),
+    ] = ("AU",)
+    signup_zone: Annotated[str, Meta(min_length=1, description="Time zone that the form proposes.")] = (
+        "Australia/Sydney"
+    )
+    signup_senders: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Sender IDs that every trial account may use at once; `any` for any valid one. Empty: "
+            "none until an operator approves one for the account."
+        ),
+    ] = ()
+    signup_per_address: Annotated[
+        int, Meta(ge=1, le=100_000, description="Tries to sign up from one address within an hour.")
+    ] = 10
+    signup_per_hour: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Tries to sign up from anywhere within an hour.")
+    ] = 60
+    signup_per_day: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Sign-ups that are taken within a day.")
+    ] = 200
+    signup_wait_days: Annotated[
+        int, Meta(ge=1, le=365, description="Days that a sign-up waits for an operator before it expires.")
+    ] = 30
+    signup_link_h: Annotated[
+        int, Meta(ge=1, le=720, description="Hours that the link in a mail works after the mail went out.")
+    ] = 24
+    public_url: Annotated[
+        str,
+        Meta(
+            description="Where people reach the console, such as `https://sms.example.com`: links in mails begin "
+            "with it."
+        ),
+    ] = ""
+    smtp_host: Annotated[str, Meta(description='Mail server that sends the mails of `signup = "email"`.')] = ""
+    smtp_port: Annotated[int, Meta(ge=1, le=65535, description="Its port; 465 is usual with `tls`.")] = 587
+    smtp_tls: Annotated[
+        Literal["starttls", "tls", "none"],
+        Meta(
+            description="How the connection to it is encrypted; its certificate must be good for its name. "
+            "`none` sends in the clear, and takes no login but on loopback."
+        ),
+    ] = "starttls"
+    smtp_user: Annotated[str, Meta(description="Login at the mail server; empty: none.")] = ""
+    smtp_password: Annotated[
+        str, Meta(description="Password of that login. In the environment or in a file that others cannot read.")
+    ] = ""
+    smtp_password_file: Annotated[
+        str, Meta(description="File whose first line is that password, in the place of `smtp_password`.")
+    ] = ""
+    smtp_from: Annotated[str, Meta(description="E-mail address that mails come from.")] = ""
+    smtp_timeout_s: Annotated[
+        float, Meta(ge=1, le=300, description="How long to wait for each answer of the mail server.")
+    ] = 20.0
     keep_receipts_days: Annotated[
         int,
         Meta(
@@ -249,7 +326,70 @@ def load(
             f"keep_messages_days is {settings.keep_messages_days}: receipts may come for 7 days, so use 8 or "
             "more, or 0 to keep messages for ever"
         )
+    _check_signup(settings)
     return settings
+
+
+def _check_signup(settings: Settings) -> None:
+    """ConfigError where nobody could sign up with these settings, or a password would go out in the clear."""
+    if settings.smtp_password and settings.smtp_password_file:
+        raise ConfigError("smtp_password and smtp_password_file are both set: which of them holds? take one away")
+    in_the_clear = settings.smtp_tls == "none" and settings.smtp_host not in LOOPBACK
+    if settings.smtp_user and settings.smtp_host and in_the_clear:
+        raise ConfigError(
+            "smtp_tls is none and smtp_user is set: the password would go over the network in the clear; use "
+            "starttls or tls"
+        )
+    if settings.signup == "off":
+        return
+    if not settings.console and settings.role == "all":
+        raise ConfigError("signup needs the console, which is off: set console = true, or signup = off")
+    if not settings.signup_countries:
+        raise ConfigError("signup_countries is empty: name the countries that trial accounts may be of")
+    for country in settings.signup_countries:
+        try:
+            country_calling_code(country)
+        except ValueError as error:
+            raise ConfigError(f"signup_countries: {error}") from None
+    zone(settings.signup_zone)
+    for sender in settings.signup_senders:
+        if sender != ANY and parse_originator(sender) is None:
+            raise ConfigError(f"signup_senders: '{sender}' can be no sender ID")
+    if ANY in settings.signup_senders and len(settings.signup_senders) > 1:
+        raise ConfigError("signup_senders: any stands alone, for it holds every other sender ID too")
+    if settings.signup == "email" and settings.role != "api":
+        # A node without an engine sends no mail, and is better off without the password.
+        _check_mail(settings)
+
+
+def _check_mail(settings: Settings) -> None:
+    for name in ("smtp_host", "smtp_from", "public_url"):
+        if not getattr(settings, name):
+            raise ConfigError(f"signup is email, so {name} must be set")
+    try:
+        check_email(settings.smtp_from)
+    except ConfigError as error:
+        raise ConfigError(f"smtp_from: {error}") from None
+    try:
+        url = urlsplit(settings.public_url)
+        fine = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        fine = False
+    if (
+        not fine
+        or settings.public_url != settings.public_url.strip()
+        or not settings.public_url.isprintable()
+        or url.query
+        or url.fragment
+        or url.username is not None
+        or url.path not in ("", "/")
+    ):
+        raise ConfigError(
+            f"public_url is '{settings.public_url}': write it as https://sms.example.com, with nothing behind the "
+            "name and the port"
+        )
+    if bool(settings.smtp_user) != bool(settings.smtp_password or settings.smtp_password_file):
+        raise ConfigError("smtp_user needs smtp_password or smtp_password_file, and they need it")
 
 
 def _toml(path: Path) -> dict[str, object]:

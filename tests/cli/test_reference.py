@@ -19,6 +19,7 @@ EVERY = dict(commands())
 
 def test_the_commands_are_those_that_were_asked_for() -> None:
     asked = """serve migrate check demo smsc send pause
+        signup signup.list signup.approve signup.refuse
         account account.add account.set account.show account.list account.suspend account.unsuspend
         account.credit account.password
         operator operator.add operator.remove operator.password operator.list
@@ -50,7 +51,8 @@ def test_commands_that_print_data_print_json_too() -> None:
     assert with_json == {
         "cooee account list", "cooee account show", "cooee campaign list", "cooee campaign show",
         "cooee carrier check", "cooee carrier list", "cooee check", "cooee message show", "cooee send",
-        "cooee credits report", "cooee operator list", "cooee originator list", "cooee rate list",
+        "cooee credits report", "cooee operator list", "cooee signup list",
+        "cooee originator list", "cooee rate list",
         "cooee uncertain list",
         "cooee number list", "cooee keyword list", "cooee keyword account",
         "cooee reply list", "cooee reply unrouted", "cooee handset inbox", "cooee optout list",

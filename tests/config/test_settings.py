@@ -130,3 +130,71 @@ def test_every_setting_is_documented() -> None:
         assert option.description.endswith("."), name
         assert f"| `{name}` | `COOEE_{name.upper()}` |" in page
     assert set(options(Settings)) == {field.name for field in msgspec.structs.fields(Settings)}
+
+
+MAIL = {
+    "signup": "email",
+    "smtp_host": "mail.example.com",
+    "smtp_from": "trial@example.com",
+    "public_url": "https://sms.example.com",
+}
+"""The least that sign-ups by mail need."""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"signup": "approval"},
+        MAIL,
+        {**MAIL, "public_url": "http://127.0.0.1:8080/"},
+        {**MAIL, "smtp_user": "cooee", "smtp_password": "secret word"},
+        {**MAIL, "smtp_tls": "none", "smtp_host": "127.0.0.1", "smtp_user": "cooee", "smtp_password": "x"},
+        {"signup": "email", "role": "api", "database": "postgresql://db/cooee"},
+        {"signup": "approval", "signup_senders": "any"},
+        {"signup": "approval", "signup_senders": "CLINIC, 61400190499", "signup_countries": "au,NZ"},
+    ],
+)
+def test_sign_up_settings_that_fit(fields: dict[str, str]) -> None:
+    assert load(fields, environ={}).signup == fields["signup"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"signup": "open"}, "one of approval, email, off"),
+        ({"signup": "approval", "console": "false"}, "signup needs the console"),
+        ({"signup": "approval", "signup_countries": ""}, "signup_countries is empty"),
+        ({"signup": "approval", "signup_countries": "AU,XX"}, "signup_countries"),
+        ({"signup": "approval", "signup_zone": "Mars/Base"}, "is no time zone"),
+        ({"signup": "approval", "signup_senders": "much too long a name"}, "can be no sender ID"),
+        ({"signup": "approval", "signup_senders": "any,CLINIC"}, "any stands alone"),
+        ({**MAIL, "smtp_host": ""}, "smtp_host must be set"),
+        ({**MAIL, "smtp_from": ""}, "smtp_from must be set"),
+        ({**MAIL, "smtp_from": "Cooee <trial@example.com>"}, "smtp_from: that is no e-mail address"),
+        ({**MAIL, "public_url": ""}, "public_url must be set"),
+        ({**MAIL, "public_url": "sms.example.com"}, "public_url is"),
+        ({**MAIL, "public_url": "ftp://sms.example.com"}, "public_url is"),
+        ({**MAIL, "public_url": "https://"}, "public_url is"),
+        ({**MAIL, "public_url": "https://sms.example.com/?x=1"}, "public_url is"),
+        ({**MAIL, "public_url": "https://kim@sms.example.com"}, "public_url is"),
+        ({**MAIL, "public_url": "https://sms.example.com:x"}, "public_url is"),
+        ({**MAIL, "public_url": "https://sms.example.com/console"}, "public_url is"),
+        ({**MAIL, "smtp_user": "cooee"}, "smtp_user needs smtp_password"),
+        ({**MAIL, "smtp_password": "secret word"}, "smtp_user needs smtp_password"),
+        ({"smtp_password": "secret word", "smtp_password_file": "/x"}, "both set"),
+        (
+            {**MAIL, "smtp_tls": "none", "smtp_user": "cooee", "smtp_password": "secret word"},
+            "would go over the network in the clear",
+        ),
+    ],
+)
+def test_sign_up_settings_that_cannot_work(fields: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as told:
+        load(fields, environ={})
+    assert "secret word" not in str(told.value)
+
+
+def test_a_password_is_in_no_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="smtp_password") as told:
+        load(environ={}, file=file(tmp_path, "smtp_password = 31415926\n"))
+    assert "31415926" not in str(told.value)

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from cooee.app.node import Node
 from cooee.config import Settings
 from cooee.model.inbound import NumberKind
+from cooee.model.signup import Wish
 from cooee.service.numbers import Numbers
+from tests.support.smtp import FakeSmtp
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -41,12 +44,20 @@ class Running:
     folder: Path
     node: Node = field(init=False)
     made: dict[str, int] = field(default_factory=dict)
+    post: FakeSmtp = field(init=False)
+    """Where its mails go."""
+    _undo: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Running:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        settings = Settings(database=f"sqlite:///{self.folder / 'cooee.db'}", simulate=True, port=0)
+        self.post = self._undo.enter_context(FakeSmtp())
+        settings = Settings(
+            database=f"sqlite:///{self.folder / 'cooee.db'}", simulate=True, port=0, signup="email",
+            smtp_host="127.0.0.1", smtp_port=self.post.port, smtp_tls="none", smtp_from="trial@cooee.example",
+            public_url="https://sms.cooee.example",
+        )  # fmt: skip
         self.node = Node(settings)
         self.run(self.node.start())
         self.run(self.node.accounts.add("acme", PASSWORD, credits=250_000, may_add_credits=True))
@@ -69,6 +80,7 @@ class Running:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+        self._undo.close()
 
     def run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
@@ -250,6 +262,14 @@ async def furnish(running: Running) -> None:
     await desk.carriers.add("telco", "smpp", {"host": "127.0.0.1", "port": "1", "system_id": "acme"}, "x")
     await desk.carriers.pause("telco")
     await services.webhooks.set("acme", url="https://hooks.example.invalid/replies")
+    for name in ("ann", "bob", "cleo", "dora", "eve"):
+        wish = Wish(
+            name, "A company with a rather long name", f"{name}@sales.example.org", "Australia/Perth", "AU"
+        )
+        await services.signups.ask(wish, PASSWORD, "2001:db8::1")
+    first, second, *_ = await services.signups.page()
+    await services.signups.refuse(first.id)
+    await services.signups.approve(second.id)
     now = services.clock.now_ms()
 
     async def put(tx: object) -> None:
@@ -285,6 +305,7 @@ OPERATOR_PATHS = (
     "/operator/accounts/1001/settings", "/operator/accounts/1001/credits", "/operator/accounts/1001/bill",
     "/operator/accounts/1001/senders", "/operator/accounts/1001/replies", "/operator/accounts/1001/rates",
     "/operator/accounts/1001/access", "/operator/accounts/1003/access", "/operator/rates", "/operator/carriers",
+    "/operator/signups", "/operator/signups?show=over",
     "/operator/carriers/new", "/operator/carriers/1", "/operator/carriers/2", "/operator/carriers/2/edit",
     "/operator/carriers/1/remove", "/operator/carriers/1/unmatched", "/operator/numbers", "/operator/unrouted",
     "/operator/keywords", "/operator/uncertain", "/operator/uncertain/all", "/operator/webhooks",

@@ -52,7 +52,7 @@ class Site(Server):
 @contextmanager
 def site(url: str, settings: Settings | None = None) -> Iterator[Site]:
     """A running site on the database of `url`; `settings` as a node would have them."""
-    chosen = settings or Settings(webhook_allow_private=True)
+    chosen = settings or Settings(webhook_allow_private=True, signup="email")
     undo = AsyncExitStack()
 
     def make(server: Any, campaigns: Any, audience: Any, ids: Any) -> Any:

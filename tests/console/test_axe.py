@@ -79,7 +79,7 @@ def unseen(modules: tuple[object, ...], walked: list[str]) -> list[str]:
 
 
 def test_the_pages_of_accounts(furnished: Running, chromium: Browser) -> None:
-    outside = ["/sign-in", "/operator/sign-in"]
+    outside = ["/sign-in", "/operator/sign-in", "/signup", "/signup/sent", "/signup/confirm?key=x"]
     walked = paths(furnished)
     assert unseen(MODULES, [*walked, *outside]) == []
     watched = Watched(context_of(chromium, 1440, "light").new_page(), furnished.base)

@@ -127,13 +127,73 @@ def test_the_whole_way_by_keyboard(running: Running, chromium: Browser, tmp_path
     context.close()
 
 
+def test_a_stranger_signs_up_by_keyboard(running: Running, chromium: Browser) -> None:
+    """From the sign-in page over a mistake, the mail and its link to the first page of the new account."""
+    context = context_of(chromium, 390, "light")
+    watched = Watched(context.new_page(), running.base)
+    page = watched.page
+    page.goto(f"{running.base}/sign-in")
+    page.get_by_role("link", name="Sign up for a free trial").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/signup")
+    for label, text in (
+        ("Company, or your name", "Ann & Co"),
+        ("E-mail address", "ann@example.org"),
+        ("User name", "acme"),
+        ("Password", PASSWORD),
+        ("The same once more", PASSWORD),
+    ):
+        page.get_by_label(label, exact=True).focus()
+        page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    page.get_by_text("That user name is taken.").wait_for()
+    # The browser itself writes down that the answer was a refusal.
+    watched.faults = [fault for fault in watched.faults if "400 (Bad Request)" not in fault]
+    assert page.get_by_label("User name").get_attribute("aria-invalid") == "true"
+    wrong = watched.axe()
+    page.get_by_label("User name").fill("ann")
+    for label in ("Password", "The same once more"):
+        page.get_by_label(label, exact=True).focus()
+        page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/signup/sent")
+    for _ in range(100):
+        if running.post.mails:
+            break
+        page.wait_for_timeout(100)
+    text = running.post.mails[-1][2].get_content()
+    link = re.search(r"https://sms\.cooee\.example(/signup/confirm\?key=[\w-]+)", text)
+    assert link is not None
+    page.goto(running.base + link[1])
+    wrong += watched.axe()
+    keep(page, "signup-confirm")
+    page.get_by_role("button", name="Make my account").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("Your account is there.").wait_for()
+    page.get_by_label("Account", exact=True).fill("ann")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{running.base}/")
+    assert page.locator(".status", has_text="100 credits").count() == 1
+    context.close()
+    assert wrong + watched.faults == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_page(running: Running, chromium: Browser, width: int, scheme: Scheme) -> None:
     context = context_of(chromium, width, scheme)
     wrong: list[str] = []
     outside = Watched(context.new_page(), running.base)
-    outside.page.goto(f"{running.base}/sign-in")
+    for path in ("/sign-in", "/signup", "/signup/sent"):
+        outside.page.goto(running.base + path)
+        beyond = outside.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        if beyond > 0:
+            wrong.append(f"{path} is {beyond} px wider than a screen of {width}")
+        keep(outside.page, f"outside{path.replace('/', '-')}-{width}-{scheme}")
+    wrong += outside.faults
     outside.page.close()
     watched = signed_in(context, running.base)
     page = watched.page

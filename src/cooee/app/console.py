@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from cooee.app.handsets import SimulatedPhones
+from cooee.app.signup import signup_rules
 from cooee.carriers.probe import try_carrier
 from cooee.config import Settings
 from cooee.model.clock import MINUTE, SECOND, Clock
@@ -32,6 +33,7 @@ from cooee.service.recipients import Recipients
 from cooee.service.replies import Replies
 from cooee.service.senders import Senders
 from cooee.service.sessions import Sessions
+from cooee.service.signups import Signups
 from cooee.service.stories import Stories
 from cooee.service.trails import Trails
 from cooee.service.webhooks import ReplyWebhooks
@@ -100,6 +102,7 @@ def make(
         optouts=optouts,
         recipients=recipients,
         replies=replies,
+        signups=Signups(database, ids, clock, accounts, signup_rules(settings)),
         sessions=Sessions(
             database,
             clock,
@@ -116,6 +119,7 @@ def make(
         ConsoleSettings(
             https=settings.console_https,
             simulated=settings.simulate,
+            signup=settings.signup,
             upload_limit=settings.body_limit_mb * 1024 * 1024,
         ),
     )

@@ -16,6 +16,7 @@ import uvicorn
 from cooee.app import console, simulator
 from cooee.app.filelock import FileLock
 from cooee.app.http import Watched
+from cooee.app.signup import mail_rules
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
 from cooee.engine.fleet import Defaults
@@ -170,6 +171,7 @@ class Node:
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
                 keep=Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days),
+                mails=mail_rules(settings),
             )
             await self._engine.start(self._failed)
             self._undo.push_async_callback(self._stop_engine)

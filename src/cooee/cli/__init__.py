@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("cooee.cli.upkeep", "Verify configuration, database, key file, carriers and ledger sums."),
     "account": ("cooee.cli.account", "Add, change, credit and suspend accounts."),
     "operator": ("cooee.cli.operator", "Add and remove who may sign in to the operator pages."),
+    "signup": ("cooee.cli.signup", "Approve or refuse who signed up for a trial."),
     "originator": ("cooee.cli.originator", "Approve sender IDs of accounts."),
     "rate": ("cooee.cli.rate", "Set what a segment costs, by country."),
     "credits": ("cooee.cli.credits", "Report the credits of accounts by month, for the bill."),

@@ -63,10 +63,10 @@ class Report:
 @json_flag
 @takes_settings("database", "key_file", "codes_file")
 def check(settings: Settings, as_json: bool) -> None:
-    """Verify the installation: configuration, codes, database and schema, key file, carriers, ledger sums.
+    """Verify the installation: configuration, codes, mail server, database, key file, carriers, ledger sums.
 
     Prints a line each, changes nothing, and exits 1 if anything failed. Every carrier is bound once, as an engine
-    would.
+    would; where sign-ups get mails, the mail server is signed in to.
 
     \b
     Example:
@@ -75,6 +75,7 @@ def check(settings: Settings, as_json: bool) -> None:
     report = Report(as_json)
     report.add("OK", "configuration", f"role {settings.role}, API on {settings.host}:{settings.port}")
     _codes(settings, report)
+    run(_mail(settings, report))
     run(_look_over(settings, report))
     if as_json:
         show_json([{"result": verdict, "check": what, "detail": detail} for verdict, what, detail in report.found])
@@ -92,6 +93,26 @@ def _codes(settings: Settings, report: Report) -> None:
         return
     own = f", {codes.own} of them from {settings.codes_file}" if settings.codes_file else ""
     report.add("OK", "codes", f"{len(codes)} codes of messages have names{own}")
+
+
+async def _mail(settings: Settings, report: Report) -> None:
+    from cooee.app.signup import mail_rules
+    from cooee.service import mail
+
+    if settings.signup != "email" or settings.role == "api":
+        return
+    where = f"{settings.smtp_host}:{settings.smtp_port}"
+    try:
+        rules = mail_rules(settings)
+    except CooeeError as error:
+        report.add("FAILED", "mail", str(error))
+        return
+    if rules is not None:
+        verdict = await mail.probe(rules.server)
+        said = "signed in" if settings.smtp_user else "it answers"
+        report.add(
+            "OK" if verdict.sent else "FAILED", "mail", f"{where}: {said if verdict.sent else verdict.reason}"
+        )
 
 
 async def _look_over(settings: Settings, report: Report) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from cooee.engine.fleet import Defaults, Fleet, MakeCarrier
+from cooee.engine.mailer import Mailer, MailRules
 from cooee.engine.membership import BEAT_S, Membership
 from cooee.engine.retention import Keeper
 from cooee.engine.scheduler import Scheduler
@@ -53,7 +54,7 @@ class Engine:
     """One engine on one store. `alone`: this process is the only one that can have an engine here.
 
     `parts_wait_s`: how long a long reply waits for all of its parts. `announce` tells the engines of other nodes
-    that something was dealt. `keep`: what is kept for how long.
+    that something was dealt. `keep`: what is kept for how long. `mails`: how mails to sign-ups go out, if they do.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Engine:
         parts_wait_s: float = 600.0,
         webhooks: WebhookSettings = WebhookSettings(),
         keep: Keep | None = None,
+        mails: MailRules | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -105,6 +107,7 @@ class Engine:
         receiver = Receiver(clock, allow_private=webhooks.allow_private, resolve=webhooks.resolve)
         self._webhooks = Webhooks(database, clock, secrets, self._membership, receiver, places=webhooks.calls)
         self._keeper = Keeper(database, clock, keep)
+        self._mailer = Mailer(database, clock, mails) if mails is not None else None
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: str | None = "the engine is starting"
         self._failed: Callable[[BaseException], None] | None = None
@@ -155,7 +158,9 @@ class Engine:
             self._fleet.know(row)
         await self._membership.beat()
         UNCERTAIN.labels("all", "engine gone").inc(await self._membership.take_over(self._fleet.policy))
-        works = (self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run(), self._keeper.run())
+        works = [self._beat(), self._follow(), self._scheduler.run(), self._webhooks.run(), self._keeper.run()]
+        if self._mailer is not None:
+            works.append(self._mailer.run())
         for work in works:
             task = asyncio.get_running_loop().create_task(work)
             task.add_done_callback(self._ended)

@@ -47,6 +47,8 @@ IN_FLIGHT = Gauge("cooee_window_used", "Segments in flight", ["carrier"])
 ORPHANS = Gauge("cooee_orphan_receipts", "Receipts that match nothing yet")
 LOGIN_FAILURES = Counter("cooee_login_failures_total", "Failed logins")
 LOW_BALANCE = Counter("cooee_low_balance_total", "Times that a balance fell below its low-balance mark")
+SIGNUPS = Counter("cooee_signups_total", "Sign-ups for a trial, by what became of them", ["outcome"])
+MAILS = Counter("cooee_mails_total", "Mails to sign-ups, by what came of them", ["outcome"])
 WEBHOOKS = Counter("cooee_webhook_total", "Calls of reply webhooks, by what came of them", ["outcome"])
 WEBHOOKS_DOWN = Gauge("cooee_webhooks_down", "Receivers of replies that are left alone for now, for they fail")
 WEBHOOK_LATE = Gauge(
@@ -68,6 +70,7 @@ __all__ = [
     "IN_FLIGHT",
     "LOGIN_FAILURES",
     "LOW_BALANCE",
+    "MAILS",
     "ORPHANS",
     "QUARANTINED",
     "RECEIPTS",
@@ -76,6 +79,7 @@ __all__ = [
     "REPLIES",
     "REQUESTS",
     "RESENT",
+    "SIGNUPS",
     "SUBMITTED",
     "UNCERTAIN",
     "UNROUTED",

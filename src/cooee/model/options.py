@@ -39,14 +39,17 @@ class Option:
         try:
             return msgspec.convert(value, self.hint)
         except msgspec.ValidationError:
-            raise ConfigError(f"{self.name} in {where}: takes {self.takes}, not {_shown(value)}") from None
+            raise ConfigError(f"{self.name} in {where}: takes {self.takes}, not {self._shown(value)}") from None
+
+    def _shown(self, value: object) -> str:
+        return "what is there" if "password" in self.name else _shown(value)
 
     def read_text(self, text: str, where: str) -> Any:
         """The same out of text: an environment variable, a flag, `key=value`."""
         try:
             value = _from_text(self.type, text.strip())
         except ValueError:
-            raise ConfigError(f"{self.name} in {where}: takes {self.takes}, not {_shown(text)}") from None
+            raise ConfigError(f"{self.name} in {where}: takes {self.takes}, not {self._shown(text)}") from None
         return self.read(value, where)
 
 

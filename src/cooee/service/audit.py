@@ -32,6 +32,7 @@ ACTIONS = (
     "number added", "number removed", "replies assigned", "keyword added", "keyword removed", "keywords changed",
     "webhook changed", "webhook replayed", "uncertain resent", "uncertain failed", "quarantine deleted",
     "operator added", "operator removed", "operator signed in",
+    "sign-up approved", "sign-up refused", "sign-up confirmed", "sign-up mailed again",
     "signed in", "others signed out",
     "campaign created", "campaign changed", "campaign paused", "campaign resumed", "campaign cancelled",
     "list created", "list deleted", "list numbers added", "list numbers removed",
@@ -39,10 +40,13 @@ ACTIONS = (
     "replies deleted",
 )  # fmt: skip
 """Every action there is."""
+_STRANGERS = ("sign-up refused", "sign-up mailed")
 ACTIONS_OF_ACCOUNTS = tuple(
     action
     for action in ACTIONS
-    if not action.startswith(("carrier ", "keyword ", "uncertain ", "quarantine ", "operator ", "replies deleted"))
+    if not action.startswith(
+        ("carrier ", "keyword ", "uncertain ", "quarantine ", "operator ", "replies deleted", *_STRANGERS)
+    )
 )
 """Those that concern one account."""
 _KNOWN = frozenset(ACTIONS)

@@ -75,6 +75,27 @@ RULES: tuple[Rule, ...] = (
         "drop_old_optouts",
         "count_old_optouts",
     ),
+    Rule(
+        "signup",
+        7 * DAY,
+        "sign-ups that were decided or have expired: time to ask why, and no longer",
+        "drop_old_signups",
+        "count_old_signups",
+    ),
+    Rule(
+        "signup_link",
+        60 * DAY,
+        "no sign-up waits longer for its link",
+        "drop_old_signup_links",
+        "count_old_signup_links",
+    ),
+    Rule(
+        "signup_try",
+        DAY,
+        "the limits on sign-ups look back for a day",
+        "drop_old_signup_tries",
+        "count_old_signup_tries",
+    ),
 )
 """Which, when and why. They are few at any time, and looked for once a minute."""
 REFS = Rule("segment_ref", SHORTEST_MS, "no receipt is matched to a message after 7 days")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cooee.model.clock import Clock
     from cooee.model.codetable import CodeTable
+    from cooee.model.signup import Mode
     from cooee.service.accounts import Accounts
     from cooee.service.audience import Audience
     from cooee.service.campaigns import Campaigns
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cooee.service.recipients import Recipients
     from cooee.service.replies import Replies
     from cooee.service.sessions import Sessions
+    from cooee.service.signups import Signups
     from cooee.service.stories import Stories
     from cooee.service.trails import Trails
     from cooee.service.webhooks import ReplyWebhooks
@@ -55,6 +57,7 @@ class ConsoleServices:
     recipients: Recipients
     replies: Replies
     sessions: Sessions
+    signups: Signups
     stories: Stories
     trails: Trails
     webhooks: ReplyWebhooks
@@ -64,11 +67,12 @@ class ConsoleServices:
 @dataclass(frozen=True, slots=True)
 class ConsoleSettings:
     """What an operator may set. `https`: people come over TLS; `simulated`: nothing reaches a real phone;
-    `upload_limit`: octets of a file, and of a whole request."""
+    `upload_limit`: octets of a file, and of a whole request; `signup`: whether strangers may sign up, and how."""
 
     https: bool = False
     simulated: bool = False
     upload_limit: int = 64 * 1024 * 1024
+    signup: Mode = "off"
 
 
 class Console:

@@ -80,7 +80,9 @@ class Application:
             operator_nav=[module.NAV for module in OPERATOR_MODULES if hasattr(module, "NAV")],
             notices={key: text for module in modules for key, text in getattr(module, "NOTICES", {}).items()},
         )
-        self.pages: list[Page] = [page for module in modules for page in module.PAGES]
+        self.pages: list[Page] = [
+            page for module in modules for page in module.PAGES if page.there is None or page.there(settings)
+        ]
         routes = [self._route(page) for page in self.pages]
         routes.append(Route("/static/{digest}/{name:path}", self._assets.respond))
         self._router = Router(routes, default=self._missing)

@@ -57,13 +57,15 @@ Handler = Callable[["Visit"], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One address. `path` may hold {id} and {number}, whole numbers. `takes` bounds a POST, in octets."""
+    """One address. `path` may hold {id} and {number}, whole numbers. `takes` bounds a POST, in octets. Where
+    `there` says no of the settings, there is no such page."""
 
     path: str
     get: Handler | None = None
     post: Handler | None = None
     who: Who = Who.ACCOUNT
     takes: int = FORM
+    there: Callable[[ConsoleSettings], bool] | None = None
 
 
 class NotFound(Exception):

@@ -25,6 +25,7 @@ from cooee.web.console.pages import (
     operator_quarantine,
     operator_rates,
     operator_settings,
+    operator_signups,
     operator_uncertain,
     operator_webhooks,
     optouts,
@@ -33,11 +34,13 @@ from cooee.web.console.pages import (
     rehearsal,
     replies,
     settings,
+    signup,
     webhook,
 )
 
 MODULES: tuple[Any, ...] = (
     door,
+    signup,
     overview,
     compose,
     rehearsal,
@@ -55,6 +58,7 @@ MODULES: tuple[Any, ...] = (
 """What an account's people see."""
 OPERATOR_MODULES: tuple[Any, ...] = (
     operator_accounts,
+    operator_signups,
     operator_credits,
     operator_rates,
     operator_carriers,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from cooee.model.errors import SUSPENDED, TOO_MANY, UNAUTHORISED, ApiError
+from cooee.model.signup import MailState, SignupState
+from cooee.service.signups import Sleeper
 from cooee.web.console.links import local_path
 from cooee.web.console.look import THEME_COOKIE, THEMES
 from cooee.web.console.visit import Page, Visit, Who
@@ -41,6 +43,11 @@ async def sign_in(visit: Visit) -> Response:
                 instead_of=visit.guest.token if visit.guest is not None else None,
             )
         else:
+            sleeper = await services.signups.waiting(name, password, visit.address)
+            if sleeper is not None:
+                return visit.page(
+                    "sign_in.html", 403, next=_inside(visit), name=name[:64], problem=_asleep(sleeper)
+                )
             token = await services.sessions.open(
                 await services.accounts.sign_in(name, password, visit.address),
                 instead_of=visit.guest.token if visit.guest is not None else None,
@@ -66,6 +73,21 @@ def _problem(error: ApiError) -> tuple[str, int]:
     if error.code is SUSPENDED:
         return "This account is suspended. Ask whoever runs this installation.", 403
     raise error
+
+
+def _asleep(sleeper: Sleeper) -> str:
+    """Why a sign-up cannot sign in, for whoever has its password. Nothing of it depends on what is known of its
+    e-mail address."""
+    if sleeper.state is SignupState.REFUSED:
+        return "Your sign-up was refused. Ask whoever runs this installation why."
+    if sleeper.mail is MailState.NONE:
+        return "Your sign-up waits: whoever runs this installation has to approve it first. Try again later."
+    if sleeper.mail is MailState.REJECTED:
+        return (
+            "Your sign-up waits for its link, but the mail with it was refused: is the e-mail address right? Sign "
+            "up again with another user name, or ask whoever runs this installation."
+        )
+    return "Your sign-up waits for you: open the link in the mail from us, and press the button there."
 
 
 async def sign_out(visit: Visit) -> Response:

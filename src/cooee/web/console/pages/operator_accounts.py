@@ -32,8 +32,11 @@ async def listing(visit: Visit) -> Response:
     )
     more = len(lines) > PAGE
     lines = lines[:PAGE]
+    signups = visit.services.signups
+    waiting = await signups.count()
     return visit.page(
         "operator_accounts.html",
+        signups=waiting if waiting or signups.rules.on else None,
         lines=lines,
         q=word,
         state=state,
@@ -65,6 +68,7 @@ async def show(visit: Visit) -> Response:
         view=view,
         children=children,
         changes=changes,
+        trial=await visit.services.signups.trial_of(account),
         permissions=PERMISSIONS,
     )
 
