@@ -390,6 +390,9 @@ def _check_mail(settings: Settings) -> None:
         )
     if bool(settings.smtp_user) != bool(settings.smtp_password or settings.smtp_password_file):
         raise ConfigError("smtp_user needs smtp_password or smtp_password_file, and they need it")
+    for name in ("smtp_user", "smtp_password"):
+        if not getattr(settings, name).isascii():
+            raise ConfigError(f"{name} holds a character that mail servers cannot be told: use ASCII only")
 
 
 def _toml(path: Path) -> dict[str, object]:

@@ -59,12 +59,14 @@ async def app(scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, A
         await send({"type": "http.response.body", "body": chunk, "more_body": no < len(chunks)})
 
 
-async def answer(*requests: bytes, kind: type[OneWrite] = OneWrite, paused: bool = False) -> Wire:
+async def answer(
+    *requests: bytes, kind: type[OneWrite] = OneWrite, paused: bool = False, common: bytes = b"date"
+) -> Wire:
     """What is written for requests; `paused` while the client takes nothing, until all of them are here."""
     config = uvicorn.Config(app, http=kind, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
     state = ServerState()
-    state.default_headers = [(b"date", b"today")]
+    state.default_headers = [(common, b"close" if common == b"connection" else b"today")]
     protocol = kind(config=config, server_state=state, app_state={})
     wire = Wire()
     protocol.connection_made(wire)
@@ -168,3 +170,23 @@ def test_a_short_answer_to_head_has_no_body() -> None:
     wire = asyncio.run(answer(get("/api", "HEAD"), kind=Watched))
     _, headers, body = parsed(b"".join(wire.writes))
     assert (headers[b"content-length"], body) == (b"10", b"")
+
+
+def test_a_node_that_drains_says_that_it_closes_and_does() -> None:
+    wire = asyncio.run(answer(get("/api"), kind=Watched, common=b"connection"))
+    assert parsed(b"".join(wire.writes))[1][b"connection"] == b"close"
+    assert wire.closed
+
+
+def test_octets_behind_a_whole_request_do_not_become_its_answer() -> None:
+    """A client that is told -900 for what is carried out would send it again."""
+    for path in ("/api", "/reads"):
+        wire = asyncio.run(
+            answer(get(path, "POST", "Content-Length: 2\r\n") + b"{}", b"\x16\x03x\r\n\r\n", kind=Watched)
+        )
+        first, headers, body = parsed(b"".join(wire.writes))
+        assert (first, headers[b"connection"]) == (b"HTTP/1.1 200 OK", b"close")
+        assert body in (b"hello", b'{"Code":0}')
+        assert wire.closed
+    wire = asyncio.run(answer(get("/reads", "POST", "Transfer-Encoding: chunked\r\n"), b"zz\r\n", kind=Watched))
+    assert wire.writes[0].startswith(b"HTTP/1.1 400 ")

@@ -180,6 +180,7 @@ def test_sign_up_settings_that_fit(fields: dict[str, str]) -> None:
         ({**MAIL, "public_url": "https://sms.example.com:x"}, "public_url is"),
         ({**MAIL, "public_url": "https://sms.example.com/console"}, "public_url is"),
         ({**MAIL, "smtp_user": "cooee"}, "smtp_user needs smtp_password"),
+        ({**MAIL, "smtp_user": "cooee", "smtp_password": "gehe\u00efm"}, "smtp_password holds a character"),
         ({**MAIL, "smtp_password": "secret word"}, "smtp_user needs smtp_password"),
         ({"smtp_password": "secret word", "smtp_password_file": "/x"}, "both set"),
         (

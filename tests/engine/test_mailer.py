@@ -14,7 +14,7 @@ import structlog
 
 from cooee.engine.mailer import Mailer, MailRules
 from cooee.model.clock import DAY, MINUTE, ManualClock
-from cooee.model.signup import MailState, SignupRules
+from cooee.model.signup import MAILS_A_DAY, MailState, SignupRules
 from cooee.service.accounts import Accounts
 from cooee.service.mail import MailServer, probe
 from cooee.service.signups import Signup, Signups
@@ -22,7 +22,7 @@ from cooee.store.database import Database
 from cooee.store.ids import Ids
 from cooee.store.open import open_database
 from tests.service.support_tls import Authority
-from tests.store.support_store import raw
+from tests.store.support_store import raw, raw_run
 from tests.support.smtp import FakeSmtp
 
 PASSWORD = "a good password"
@@ -535,5 +535,56 @@ def test_the_mailer_goes_on_after_faults_by_itself(database_url: str, monkeypatc
             await until(lambda: bool(server.mails))
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+        run(database_url, server, check)
+
+
+def test_an_address_that_no_header_can_hold_ends_nothing(database_url: str) -> None:
+    """Whatever a stranger typed: it is told, and the next mail goes out."""
+    with FakeSmtp() as server:
+
+        async def check(post: Post) -> None:
+            await post.ask()
+            await post.database.write(
+                lambda tx: raw_run(tx, "UPDATE signup SET email = '=?utf-8?q?a=0D=0Ab?=@example.org'")
+            )
+            await post.ask("bob", "bob@example.org")
+            verdict = await post.mailer.one()
+            assert verdict is not None
+            assert (verdict.sent, verdict.final) == (False, True)
+            assert (await post.one()).mail is MailState.REJECTED
+            verdict = await post.mailer.one()
+            assert verdict is not None
+            assert verdict.sent
+            assert len(server.mails) == 1
+
+        run(database_url, server, check)
+
+
+def test_a_password_that_no_mail_server_can_be_told_is_said(database_url: str) -> None:
+    with FakeSmtp() as server:
+
+        async def check(post: Post) -> None:
+            await post.ask()
+            verdict = await post.mailer.one()
+            assert verdict is not None
+            assert "ASCII only" in verdict.reason
+            assert "gehe" not in verdict.reason
+
+        run(database_url, server, check, user="cooee", password="gehe\u00efm")
+
+
+def test_names_that_are_asked_for_again_bring_no_more_mails(database_url: str) -> None:
+    with FakeSmtp() as server:
+
+        async def check(post: Post) -> None:
+            for _ in range(4):
+                for name in ("one", "two", "three"):
+                    await post.ask(name)
+                    for _ in range(3):
+                        await post.mailer.one()
+                post.clock.advance(RULES.link_ms / 1000 / 8 + 1)
+                await post.database.write(lambda tx: raw_run(tx, "UPDATE signup SET over_at = 1 WHERE state = 0"))
+            assert len(server.mails) == MAILS_A_DAY
 
         run(database_url, server, check)

@@ -132,3 +132,9 @@ def test_a_hash_is_in_no_text_of_a_sign_up(database_url: str) -> None:
 )
 def test_ways_to_write_one_mailbox(one: str, other: str, same: bool) -> None:
     assert (mailbox_of(check_email(one)) == mailbox_of(check_email(other))) is same
+
+
+@pytest.mark.parametrize("local", ["=?utf-8?q?victim?=", "=?utf-8?q?a=0D=0Ab?=", "=?utf-8?b?dmljdGlt?=", "x=?y"])
+def test_what_programs_read_as_another_address_is_none(local: str) -> None:
+    with pytest.raises(ConfigError):
+        check_email(f"{local}@example.com")

@@ -90,7 +90,7 @@ class Watched(OneWrite):
 
     _closed = False
     _all_taken = False
-    _joined_headers: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+    _joined_headers: ClassVar[tuple[list[tuple[bytes, bytes]], bytes | None]] = ([], b"")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._extensions = {EXTENSION: self}
@@ -124,21 +124,26 @@ class Watched(OneWrite):
             or not cycle.keep_alive
             or self.flow.write_paused
             or scope["method"] == "HEAD"
+            or (common := self._common_headers()) is None
         ):
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        self._joined.write_whole(b"".join((head, self._common_headers(), b"\r\n", body)))
+        self._joined.write_whole(b"".join((head, common, b"\r\n", body)))
         cycle.message_event.set()
         self.on_response_complete()
         return True
 
-    def _common_headers(self) -> bytes:
-        """What uvicorn adds to every answer, a new list each second; joined once for all that share it."""
+    def _common_headers(self) -> bytes | None:
+        """What uvicorn adds to every answer, a new list each second; joined once for all that share it.
+
+        None where it ends the connection, as while a node drains: closing is uvicorn's work.
+        """
         given = self.server_state.default_headers
         known, joined = Watched._joined_headers
         if known is not given:
-            joined = b"".join([b"%b: %b\r\n" % header for header in given])
+            ends = any(name.lower() == b"connection" for name, _ in given)
+            joined = None if ends else b"".join([b"%b: %b\r\n" % header for header in given])
             Watched._joined_headers = (given, joined)
         return joined
 

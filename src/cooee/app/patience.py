@@ -49,6 +49,8 @@ class Patience(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # One that is left from the request before is about that one.
+        self._disarm()
         self._in_head = True
         self._octets = 0
 
@@ -134,6 +136,13 @@ class Patience(HttpToolsProtocol):
         self.transport.close()
 
     def _end(self, status: int, answer: dict[str, object]) -> None:
+        if self._answering() and (self.pipeline or self.cycle.response_started or not self.cycle.more_body):
+            # Whoever waits for the answer to a whole request would take this for it, and might send it again.
+            if status == HTTPStatus.BAD_REQUEST:
+                self.cycle.keep_alive = False
+            else:
+                self.transport.close()
+            return
         body = encode(answer)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"

@@ -61,6 +61,10 @@ class Mailer:
             except CooeeError as error:
                 log.warning("mails_failed", reason=str(error))
                 wait = PAUSE_S
+            except Exception as error:
+                # What strangers typed must not be able to end a node. The lease keeps this one from being next.
+                log.error("mails_failed", reason=type(error).__name__)
+                wait = PAUSE_S
             await asyncio.sleep(wait)
 
     async def one(self) -> Verdict | None:
@@ -90,9 +94,12 @@ class Mailer:
             return Verdict(False)
         subject, text = self._invitation(due, token) if due.trial is None else self._reminder(due.trial)
         server = self._rules.server
-        verdict = await mail.send(
-            server, mail.letter(server, self._clock, to=due.email, subject=subject, text=text)
-        )
+        try:
+            made = mail.letter(server, self._clock, to=due.email, subject=subject, text=text)
+        except ValueError:
+            verdict = Verdict(False, "no mail can be written to this address", final=True)
+        else:
+            verdict = await mail.send(server, made)
         await self._record(due, verdict)
         return verdict
 

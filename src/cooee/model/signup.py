@@ -40,6 +40,8 @@ class SignupState(enum.IntEnum):
     CONFIRMED = 2
     """By its link."""
     REFUSED = 3
+    EXPIRED = 4
+    """Its name was asked for again after it had expired; before, it counts as waiting and over."""
 
 
 class MailState(enum.IntEnum):
@@ -126,7 +128,14 @@ def check_email(text: str) -> str:
     """An e-mail address as it was written, without spaces around it; ConfigError says why not."""
     found = text.strip()
     local, _, domain = found.rpartition("@")
-    if len(found) > MAX_EMAIL or len(local) > 64 or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+    if (
+        len(found) > MAX_EMAIL
+        or len(local) > 64
+        # Programs read it as an encoded word (RFC 2047 §5), and write to somebody else.
+        or "=?" in local
+        or not _LOCAL.fullmatch(local)
+        or not _DOMAIN.fullmatch(domain)
+    ):
         raise ConfigError("that is no e-mail address such as name@example.com (ASCII characters only)")
     return found
 

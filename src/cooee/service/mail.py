@@ -94,6 +94,14 @@ class _Attempt:
         except (OSError, smtplib.SMTPException) as error:
             reason = getattr(error, "strerror", None) or str(error)
             return Verdict(False, f"the mail server cannot be reached: {_plain(reason)}", server=True)
+        except UnicodeError:
+            return Verdict(
+                False,
+                "smtp_host, smtp_user or smtp_password holds what a mail server cannot be told (ASCII only)",
+                server=True,
+            )
+        except Exception as error:
+            return Verdict(False, f"the mail could not be sent: {type(error).__name__}", server=True)
         finally:
             if self._smtp is not None:
                 self._smtp.close()
@@ -177,6 +185,8 @@ def letter(server: MailServer, clock: Clock, *, to: str, subject: str, text: str
     made = EmailMessage()
     made["From"] = server.sender
     made["To"] = to
+    if str(made["To"]) != to:
+        raise ValueError("a header holds another address than was given")
     made["Subject"] = subject
     made["Date"] = formatdate(clock.now_ms() / 1000)
     made["Message-ID"] = f"<{token_hex(16)}@{server.sender.rpartition('@')[2].rstrip('>')}>"

@@ -205,7 +205,7 @@ class Signups:
 
     async def _confirmation(self, tx: Tx, hashed: str, now: int) -> Confirmation | None:
         found = await rows.of_link(tx, hashed)
-        if found is None or found.state is SignupState.REFUSED:
+        if found is None or found.state in (SignupState.REFUSED, SignupState.EXPIRED):
             return None
         if found.account_id is not None:
             return Confirmation(found)

@@ -31,8 +31,8 @@ SELECT 1 WHERE EXISTS (SELECT 1 FROM account WHERE LOWER(name) = :name_key)
 SELECT 1 FROM account WHERE LOWER(name) = :name_key LIMIT 1;
 
 -- name: drop_expired_signup
--- One that has expired holds its name no longer.
-DELETE FROM signup WHERE name_key = :name_key AND state = 0 AND over_at <= :now;
+-- One that has expired holds its name no longer. It stays, for its mails are counted.
+UPDATE signup SET state = 4 WHERE name_key = :name_key AND state = 0 AND over_at <= :now;
 
 -- name: add_signup
 INSERT INTO signup (id, created_at, state, over_at, name, name_key, password_hash, company, email, email_key, zone,
