@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from cooee.model.account import Account
 from cooee.model.clock import Clock
 from cooee.model.errors import NO_LIST, ApiError, CommitUnknown, StoreError, StoreUnavailable
+from cooee.model.words import counted
 from cooee.service import audit
 from cooee.store import audience as rows
 from cooee.store.audience import PIECE
@@ -95,7 +96,7 @@ class Audience:
         whole = len(numbers) <= PIECE
         noted = audit.said(
             audit.change("list created", account=account.name),
-            f"list {list_id}, {counted(len(numbers))}: {description}",
+            f"list {list_id}, {counted(len(numbers), 'number')}: {description}",
         )
 
         async def add(tx: Tx) -> None:
@@ -153,7 +154,7 @@ class Audience:
             done = await change(tx, account.id, list_id, numbers[:PIECE])
             if done or not small:
                 # What goes in by pieces is noted with the first of them: whatever follows is its doing.
-                said = f"list {list_id}, {counted(len(numbers))}"
+                said = f"list {list_id}, {counted(len(numbers), 'number')}"
                 await audit.note(tx, noted, self._clock.now_ms(), said)
             return done
 
@@ -198,11 +199,6 @@ class Audience:
             await self.description(account, list_id)
         except ApiError:
             raise CommitUnknown("the database connection broke while the list was being committed") from None
-
-
-def counted(count: int) -> str:
-    """`1 number`, `1042 numbers`."""
-    return f"{count} number{'' if count == 1 else 's'}"
 
 
 def _check_id(list_id: int) -> None:

@@ -18,8 +18,9 @@ import structlog
 from cooee.model.account import Account
 from cooee.model.clock import DAY, MINUTE, Clock
 from cooee.model.errors import ApiError, ConfigError, CooeeError
+from cooee.model.words import counted
 from cooee.service import audit
-from cooee.service.audience import Audience, counted
+from cooee.service.audience import Audience
 from cooee.service.intake import Intake, Reject, Taken
 from cooee.service.recipients import Recipients
 from cooee.service.sheets import Table, read_table
@@ -188,7 +189,7 @@ class Imports:
                 else:
                     added += await self._audience.append(account, target, piece)
                 stored += len(piece)
-        said = audit.said(noted, f"list {target}: {counted(stored)} of {upload.name}, {added} new")
+        said = audit.said(noted, f"list {target}: {counted(stored, 'number')} of {upload.name}, {added} new")
         await self._say(
             account, upload, found, said, phase="done", list_id=target or 0, stored=stored, added=added
         )

@@ -57,14 +57,14 @@ async def append(services: Services, request: Request) -> Answer:
     """More numbers for a list."""
     list_id = await _list(services, request)
     added = await services.audience.append(request.account, list_id, await _numbers(services, request))
-    return {"Message": f"Added {_counted(added)}", "Code": 0}
+    return {"Message": f"Added {counted(added, 'number')}", "Code": 0}
 
 
 async def remove(services: Services, request: Request) -> Answer:
     """Fewer numbers for a list."""
     list_id = await _list(services, request)
     removed = await services.audience.remove(request.account, list_id, await _numbers(services, request))
-    return {"Message": f"Removed {_counted(removed)}", "Code": 0}
+    return {"Message": f"Removed {counted(removed, 'number')}", "Code": 0}
 
 
 async def delete(services: Services, request: Request) -> Answer:
@@ -75,10 +75,6 @@ async def delete(services: Services, request: Request) -> Answer:
 
 def _records(page: Sequence[int]) -> bytes:
     return ",".join([f'{{"Number":"{number}"}}' for number in page]).encode()
-
-
-def _counted(count: int) -> str:
-    return counted(count, "number")
 
 
 def _description(request: Request) -> str:
