@@ -111,12 +111,15 @@ def container() -> list[tuple[str, str]]:
 
 def test_the_container_is_made_of_what_is_there() -> None:
     steps = container()
+    let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert let_through[0] == "*"
     for rest in (rest for word, rest in steps if word == "COPY" and not rest.startswith("--from")):
         *sources, _ = rest.split()
         for source in sources:
             assert (ROOT / source).exists(), source
+            assert f"!{source}" in let_through, source
     for rest in (rest for word, rest in steps if word == "FROM"):
-        found = re.match(r"python:3\.(\d+)-slim", rest)
+        found = re.match(r"docker\.io/library/python:3\.(\d+)-slim", rest)
         assert found is not None
         assert int(found[1]) >= 11
     (run,) = [rest for word, rest in steps if word == "RUN" and "requirements" in rest]
@@ -137,15 +140,21 @@ def compose() -> dict[str, Any]:
     return found
 
 
+NODES = ("api-1", "api-2", "engine-1", "engine-2")
+
+
 def test_the_compose_file_calls_what_exists() -> None:
     whole = compose()
     services = whole["services"]
-    assert set(services) == {"postgres", "migrate", "api", "engine", "cli"}
-    build = services["migrate"]["build"]
+    assert tuple(services) == ("postgres", *NODES)
+    build = services["api-1"]["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Containerfile"
-    for name in ("migrate", "api", "engine", "cli"):
+    for name in NODES:
         service = services[name]
+        # One image for all of them, which nobody can have put on a registry.
+        assert service["image"] == "localhost/cooee"
         check_command(service["command"])
+        assert service["command"] == ["serve", "--role", name.partition("-")[0]]
         environ = {key: str(value) for key, value in service["environment"].items()}
         assert set(environ) <= {config.PREFIX + one.upper() for one in config.Settings.__struct_fields__}
         settings = settings_of(
@@ -154,27 +163,38 @@ def test_the_compose_file_calls_what_exists() -> None:
         assert int(STOPS.fullmatch(service["stop_grace_period"])[1]) > longest_stop(settings) + 5  # type: ignore[index]
         for volume in service["volumes"]:
             assert volume.split(":")[0] in whole["volumes"]
-        for needed in service["depends_on"]:
-            assert needed in services
-    for name in ("api", "engine"):
-        assert services[name]["command"][-1] == name
+            assert ("VOLUME", volume.split(":")[1]) in container()
+        # podman-compose starts no chain of dependencies in which a container has ended.
+        assert service["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert len({str(services[name]["environment"]) for name in NODES[:2]}) == 1
+    # The server that makes the database listens on its socket alone; healthy is who answers over TCP.
+    assert " -h 127.0.0.1 " in services["postgres"]["healthcheck"]["test"][1]
 
 
 def test_the_compose_file_has_ports_and_connections_enough() -> None:
     services = compose()["services"]
-    first, last = (int(port) for port in services["api"]["ports"][0].split(":")[1].split("-"))
-    assert last - first + 1 == services["api"]["deploy"]["replicas"]
-    nodes = sum(services[name]["deploy"]["replicas"] for name in ("api", "engine"))
+    exposed = next(rest for word, rest in container() if word == "EXPOSE")
+    taken = [port for name in NODES for port in services[name].get("ports", [])]
+    # podman takes no range of ports for one.
+    assert taken == [f"127.0.0.1:{port}:{exposed}" for port in (8080, 8081)]
     most = int(services["postgres"]["command"][-1].partition("=")[2])
-    assert nodes * (config.Settings().pool_size + 1) * 2 < most
+    assert len(NODES) * (config.Settings().pool_size + 1) * 2 < most
 
 
 def test_commands_in_the_comments_exist() -> None:
     text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
-    found = re.findall(r"run --rm cli (.+)$", text, re.MULTILINE)
-    assert len(found) == 2
-    for line in found:
+    found = re.findall(r"exec (\S+) cooee (.+)$", text, re.MULTILINE)
+    assert found
+    for service, line in found:
+        assert service in NODES
         check_command(shlex.split(line))
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+    (build,) = re.findall(r"^#   podman build (.+)$", text, re.MULTILINE)
+    assert build == "--format docker -f deploy/Containerfile -t cooee ."
+
+
+def test_the_password_of_the_compose_file_is_not_committed() -> None:
+    assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_wrong_command_is_noticed() -> None:
