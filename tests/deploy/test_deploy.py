@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from cooee import config
 from cooee.cli import HELP, main
-from tests.docs.support_docs import ROOT
+from tests.docs.support_docs import DOCS, ROOT, blocks
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -90,8 +91,31 @@ def test_units_start_what_exists_and_wait_for_its_end(path: Path) -> None:
     assert "@system-service" in lines["SystemCallFilter"]
     # What it writes is in its state folder, nowhere else.
     assert lines["StateDirectory"] == ["cooee"]
-    if settings.database.startswith("sqlite"):
-        assert settings.database.removeprefix("sqlite:///").startswith("/var/lib/cooee/")
+    assert lines["WorkingDirectory"] == ["/var/lib/cooee"]
+    assert settings.key_file in ("", "/var/lib/cooee/cooee.key")
+    # A library that tries what is forbidden gets an error; without this the process would be killed.
+    assert lines["SystemCallErrorNumber"] == ["EPERM"]
+
+
+def test_the_settings_of_the_service_keep_all_in_its_state_folder() -> None:
+    path = DEPLOY / "cooee.toml"
+    settings = config.load({}, {config.FILE_VARIABLE: str(path)})
+    assert settings.database == "sqlite:////var/lib/cooee/cooee.db"
+    printed = [block.text for block in blocks(DOCS / "install.md") if block.language == "toml"]
+    assert [tomllib.loads(text) for text in printed] == [tomllib.loads(path.read_text(encoding="utf-8"))]
+
+
+def test_the_page_installs_what_is_there() -> None:
+    text = (DOCS / "install.md").read_text(encoding="utf-8")
+    sources = re.findall(r"/opt/cooee/(deploy/\S+)", text)
+    assert len(sources) == 2
+    for source in sources:
+        assert (ROOT / source).is_file(), source
+    (start,) = unit(DEPLOY / "systemd" / "cooee.service")["ExecStart"]
+    for program in re.findall(r"(\S+/bin/cooee) ", text + (DOCS / "scaling.md").read_text(encoding="utf-8")):
+        if program.startswith("/"):
+            assert program == start.split()[0]
+    assert f"--home-dir {unit(DEPLOY / 'systemd' / 'cooee.service')['WorkingDirectory'][0]} " in text
 
 
 def test_there_is_a_unit_for_each_role() -> None:

@@ -70,7 +70,7 @@ def check(settings: Settings, as_json: bool) -> None:
 
     \b
     Example:
-      cooee check --config /etc/cooee.toml
+      cooee check --config /etc/cooee/cooee.toml
     """
     report = Report(as_json)
     report.add("OK", "configuration", f"role {settings.role}, API on {settings.host}:{settings.port}")
