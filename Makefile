@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: run test lint unit browser bench soak pins clean
+.PHONY: run test lint unit browser proxies bench soak pins clean
 
 run: .venv/.run
 	@$(BIN)/cooee demo
@@ -18,9 +18,11 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 # Three at a time: most tests wait for processes and timers more than for a core. One file stays with one worker.
-# Without a browser, and without the right to install one, all but the tests in a browser are run. CI needs it.
-unit: .venv/.dev browser
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$($(FIND_BROWSER) || [ -n "$$CI" ] || echo $(IN_BROWSER))
+# Without a browser, and without the right to install one, all but the tests in a browser are run; so with the proxies.
+# CI needs both.
+unit: .venv/.dev browser proxies
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $$([ -n "$$CI" ] || { \
+		$(FIND_BROWSER) || echo $(IN_BROWSER); $(FIND_PROXIES) || echo $(BEHIND_PROXIES); })
 
 # The console is tried in a real Chromium. Debian's is installed where that needs no password.
 FIND_BROWSER := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
@@ -34,6 +36,20 @@ browser:
 		$$become $(APT) update && $$become env DEBIAN_FRONTEND=noninteractive $(APT) install --no-install-recommends chromium; \
 	fi; \
 	$(FIND_BROWSER) || echo "No Chromium here, and none can be installed: the tests in a browser are left out (apt-get install chromium)."
+
+# The documentation's lines for nginx and Caddy are tried in them. Debian's packages are unpacked, and not installed:
+# that needs no password, and starts nothing on port 80.
+PROXIES := .venv/proxies
+FIND_PROXIES := ( PATH="$$PATH:/usr/sbin:$(PROXIES)/usr/sbin:$(PROXIES)/usr/bin"; command -v nginx && command -v caddy ) >/dev/null
+BEHIND_PROXIES := --ignore=tests/docs/test_proxies.py
+
+proxies: .venv/pyvenv.cfg
+	@$(FIND_PROXIES) && exit 0; \
+	if command -v apt-get >/dev/null && command -v dpkg >/dev/null; then \
+		[ "$$(id -u)" != 0 ] || $(APT) update; \
+		mkdir -p $(PROXIES) && cd $(PROXIES) && $(APT) download nginx caddy && for each in *.deb; do dpkg -x $$each .; done; cd - >/dev/null; \
+	fi; \
+	$(FIND_PROXIES) || echo "No nginx and Caddy here, and none to be had: the tests behind them are left out (apt-get install nginx caddy)."
 
 bench: .venv/.dev
 	$(BIN)/python -m bench

@@ -181,7 +181,7 @@ class Browser:
         cookies = [f"{name}={value}" for name, (value, under) in self.cookies.items() if path.startswith(under)]
         if cookies:
             sent["Cookie"] = "; ".join(cookies)
-        connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=30)
+        connection = self._connection()
         try:
             connection.request(method, url, body, sent)
             response = connection.getresponse()
@@ -194,6 +194,9 @@ class Browser:
         if shown.status < 500 and "text/html" in (shown.header("content-type") or "") and "<html" in shown.text:
             self.csrf = shown.csrf
         return shown
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=30)
 
     def _keep(self, value: str) -> None:
         first, *rest = value.split("; ")
