@@ -13,7 +13,7 @@ import pytest
 
 from cooee.store.database import Row
 from cooee.store.queries import Query
-from cooee.store.sqlite import SqliteTx
+from cooee.store.sqlite import STEPS, SqliteTx
 from tests.store.support_seed import LARGE, LIST, seed
 from tests.store.support_store import FIRST, World, world
 from tests.support.postgres import PostgresServer
@@ -247,13 +247,18 @@ def aliases(text: str) -> dict[str, str]:
 
 
 async def sqlite_walks(world: World, query: Query, rows: list[Row], values: dict[str, Any]) -> list[str]:
-    given = dict(values)
-    if rows:
+    text, given = query.text, dict[str, Any](values)
+    bound: list[Any] | None = None
+    if query.bound:
+        some = rows[: STEPS[-1]]
+        text, bound = query.for_rows(len(some)), [values[name] for name in query.parameters]
+        bound += [value for row in some for value in row]
+    elif rows:
         given["rows"] = json.dumps([list(row) for row in rows])
 
     async def explain(tx: Any) -> list[str]:
         assert isinstance(tx, SqliteTx)
-        return [row[3] for row in tx.connection.execute(f"EXPLAIN QUERY PLAN {query.text}", given)]
+        return [row[3] for row in tx.connection.execute(f"EXPLAIN QUERY PLAN {text}", bound or given)]
 
     names = aliases(query.text)
     bad: list[str] = []
