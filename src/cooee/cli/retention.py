@@ -41,15 +41,14 @@ def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
     """
 
     async def work() -> list[Removed]:
-        from cooee.service.keeping import Keep
+        from cooee.app.keeping import keep_rules
         from cooee.service.retention import Retention
         from cooee.store.open import open_database
 
         clock = SystemClock()
         database = await open_database(settings.database, clock, pool=2)
         try:
-            keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
-            it = Retention(database, clock, keep)
+            it = Retention(database, clock, keep_rules(settings))
             return await (it.plan() if dry_run else it.run())
         finally:
             await database.close()
