@@ -194,6 +194,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=36500, description="Days that replies are kept which were passed on; 0: for ever."),
     ] = 400
+    keep_receipts_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days that delivery receipts are kept as the carriers wrote them, to be shown with their "
+            "message; not longer than `keep_messages_days`. 0: none are kept, and those that were are removed.",
+        ),
+    ] = 30
+    keep_audit_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days that lines of the audit log are kept: who did what, when, from which address; 0: "
+            "for ever.",
+        ),
+    ] = 1830
 
     signup: Annotated[
         Literal["off", "approval", "email"],
@@ -264,15 +282,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout_s: Annotated[
         float, Meta(ge=1, le=300, description="How long to wait for each answer of the mail server.")
     ] = 20.0
-    keep_receipts_days: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=36500,
-            description="Days that delivery receipts are kept as the carriers wrote them, to be shown with their "
-            "message; not longer than `keep_messages_days`. 0: none are kept, and those that were are removed.",
-        ),
-    ] = 30
 
     @property
     def node_name(self) -> str:

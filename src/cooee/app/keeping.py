@@ -12,4 +12,5 @@ def keep_rules(settings: Settings) -> Keep:
         messages_days=settings.keep_messages_days,
         replies_days=settings.keep_replies_days,
         receipts_days=settings.keep_receipts_days,
+        audit_days=settings.keep_audit_days,
     )
