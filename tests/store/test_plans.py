@@ -104,6 +104,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     ),
     "drop_old_keys": ([], {"before": NOW, "limit": 1000}),
     "drop_old_quarantine": ([], {"before": NOW, "limit": 1000}),
+    "drop_old_audit": ([], {"before": NOW, "limit": 200}),
     "drop_old_optouts": ([], {"before": NOW, "limit": 1000}),
     "any_uncertain": ([], {"carrier_id": C}),
     "uncertain_to": ([(FIRST + at,) for at in range(500)], {"carrier_id": C}),
@@ -224,6 +225,7 @@ TECHNICAL = (
     "webhook_delivery",
     "campaign_course",
     "reply_answer",
+    "audit",
 )
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
 WALKED = (
