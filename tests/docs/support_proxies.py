@@ -61,6 +61,12 @@ def example(name: str) -> str:
     return found[1]
 
 
+def balancer() -> str:
+    """The lines for Caddy before two API nodes, as docs/scaling.md prints them."""
+    (text,) = [block.text for block in blocks(DOCS / "scaling.md") if "reverse_proxy" in block.text]
+    return text
+
+
 def proxies_setting() -> str:
     """`trusted_proxies` as the page has it, for the environment."""
     printed = (block.text for block in blocks(DOCS / "operations.md") if block.language == "toml")
@@ -105,12 +111,12 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 class Proxy:
     """One of the two, running; `port` speaks https."""
 
-    def __init__(self, name: str, folder: Path, upstream: int) -> None:
+    def __init__(self, name: str, folder: Path, text: str) -> None:
+        """`text` is the example, with the ports of servers that run."""
         self.name = name
         self.port = free_port()
         self.certificate, self._key = make_certificate(folder)
         self._folder = folder
-        text = replaced(example(name), {"127.0.0.1:8080": f"127.0.0.1:{upstream}"})
         file = folder / f"{name}.conf"
         file.write_text(self._nginx(text) if name == "nginx" else self._caddy(text), encoding="utf-8")
         self._arguments = (

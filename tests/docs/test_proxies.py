@@ -6,16 +6,28 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from cooee.config import Settings
 from cooee.web.respond import STALLED_S
-from tests.docs.support_proxies import PROGRAMS, Client, Proxy, Visitor, example, proxies_setting
+from tests.docs.support_proxies import (
+    PROGRAMS,
+    Client,
+    Proxy,
+    Visitor,
+    balancer,
+    example,
+    proxies_setting,
+    replaced,
+)
 from tests.reconcile.support_stack import PASSWORD, Node, Stack, http_status, wait_for
+from tests.support.postgres import PostgresServer
 
 MIB = 1024 * 1024
 NUMBERS = ("61400190499", "61400190500")
@@ -41,7 +53,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def proxy(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    with Proxy(request.param, tmp_path_factory.mktemp(request.param), node(stack).port) as running:
+    text = replaced(example(request.param), {"127.0.0.1:8080": f"127.0.0.1:{node(stack).port}"})
+    with Proxy(request.param, tmp_path_factory.mktemp(request.param), text) as running:
         yield running
 
 
@@ -208,3 +221,55 @@ def test_nginx_waits_for_longer_than_the_server_does() -> None:
     found = re.search(r"proxy_read_timeout (\d+)s;", example("nginx"))
     assert found is not None
     assert int(found[1]) > STALLED_S
+
+
+class Customer:
+    """Asks every few hundredths of a second, each time over a connection of its own, and repeats nothing."""
+
+    def __init__(self, proxy: Proxy, source: str) -> None:
+        self.wrong: list[object] = []
+        self.asked = 0
+        self._proxy, self._source = proxy, source
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.03):
+            client = Client(self._proxy, self._source)
+            try:
+                status, body = client.ask("GET", "/api/credits")
+                if status != 200:
+                    self.wrong.append((status, body))
+            except Exception as error:
+                self.wrong.append(error)
+            finally:
+                client.close()
+            self.asked += 1
+
+    def end(self) -> None:
+        """After its last answer; AssertionError with what went wrong."""
+        self._over.set()
+        self._thread.join(30)
+        assert self.asked > 50
+        assert not self.wrong, (len(self.wrong), self.asked, self.wrong[:3])
+
+
+def test_nodes_behind_a_balancer_are_replaced_unnoticed(postgres: PostgresServer, tmp_path: Path) -> None:
+    settings = {"trusted_proxies": proxies_setting(), "drain_s": "6"}
+    with Stack(postgres.fresh(), tmp_path, settings=settings) as stack:
+        stack.prepare()
+        nodes = [stack.node("api") for _ in range(2)]
+        ports = {f"10.0.0.{11 + at}:8080": f"127.0.0.1:{node.port}" for at, node in enumerate(nodes)}
+        with Proxy("caddy", tmp_path, replaced(balancer(), ports)) as proxy:
+            customer = Customer(proxy, "127.60.0.1")
+            for node in nodes:
+                assert node.terminate()[0] == 0
+                assert http_status(node.port, "/readyz") == 0
+                node.start()
+                # Until the balancer has seen it: the other one stops next.
+                time.sleep(3)
+            customer.end()
+            hidden = Client(proxy, "127.60.0.2")
+            assert [hidden.ask("GET", page)[0] for page in HIDDEN] == [404] * 3
+            hidden.close()
