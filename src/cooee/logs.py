@@ -20,6 +20,10 @@ HIDDEN = frozenset({"authorization", "body", "cookie", "message_text", "password
 """Keys whose values are never written; so are those that end in `_password`, `_secret` or `_text`."""
 MASK = "[hidden]"
 
+TOO_LOUD = ("uvicorn.error", "asyncpg.pool")
+"""Loggers whose warnings are left out. The first has one for every request that is no HTTP: anybody could fill the
+log with that. The second has a traceback whenever PostgreSQL goes away, which our own events say in a sentence."""
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _CREDENTIALS = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+(?=@)")
 
@@ -80,5 +84,5 @@ def setup(form: Format = "console", level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
-    # It warns of every request that is no HTTP: anybody could fill the log with that.
-    logging.getLogger("uvicorn.error").setLevel(max(number, logging.ERROR))
+    for name in TOO_LOUD:
+        logging.getLogger(name).setLevel(max(number, logging.ERROR))

@@ -63,6 +63,7 @@ def test_pythons_own_logging_takes_the_same_way(capsys: pytest.CaptureFixture[st
     logs.setup("json", "info")
     logging.getLogger("asyncio").warning("slow %s", "callback")
     logging.getLogger("asyncio").info("chatter")
-    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    for name in logs.TOO_LOUD:
+        logging.getLogger(name).warning("Invalid HTTP request received.")
     (line,) = lines(capsys)
     assert (line["event"], line["level"], line["logger"]) == ("slow callback", "warning", "asyncio")
