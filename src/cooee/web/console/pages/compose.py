@@ -39,6 +39,9 @@ async def _page(
     chosen: Sequence[int] = (),
     status: int = 200,
 ) -> Response:
+    file_again = visit.file_again("file")
+    if file_again is not None:
+        form.problems.setdefault("file", file_again)
     values: dict[str, Any] = {
         "form": form,
         "view": preview(as_sent(visit.account, form.message)),
@@ -50,7 +53,6 @@ async def _page(
         "chosen": chosen,
         "lists": await visit.services.audience.overview(visit.account),
         "senders": await _senders(visit),
-        "soonest": local_input(visit.services.clock.now_ms(), visit),
     }
     return visit.page("compose.html", status, **values)
 

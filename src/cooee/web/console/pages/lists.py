@@ -15,6 +15,7 @@ from cooee.web.console.visit import UPLOAD, Nav, NotFound, Page, Visit
 PAGE = 100
 MAX_NAME = 255
 PASTED = 4 * 1024 * 1024
+ONE_OF_THEM = "Take the numbers or the file now, and add the other one to the list then."
 
 
 async def listing(visit: Visit) -> Response:
@@ -60,6 +61,8 @@ async def make(visit: Visit) -> Response:
     elif len(name) > MAX_NAME or not name.isprintable():
         problems["name"] = f"A name has up to {MAX_NAME} printable characters."
     upload = visit.upload("file")
+    if upload is not None and pasted.strip():
+        problems["numbers"] = ONE_OF_THEM
     if not problems and upload is not None and upload.filename:
         try:
             number = await visit.services.imports.keep(visit.account, upload.filename[:80], upload.file)
@@ -74,6 +77,9 @@ async def make(visit: Visit) -> Response:
         else:
             list_id = await visit.services.audience.create(visit.account, name, found.numbers)
             return visit.go(f"/lists/{list_id}", done="list-made", left_out=found.invalid)
+    file_again = visit.file_again("file")
+    if file_again is not None:
+        problems.setdefault("file", file_again)
     return visit.page("list_new.html", 400, name=name, pasted=pasted, problems=problems)
 
 
@@ -124,6 +130,8 @@ async def add(visit: Visit) -> Response:
     """More numbers, pasted; or on to the columns of a file."""
     each = await _list(visit)
     upload = visit.upload("file")
+    if upload is not None and visit.text("numbers").strip():
+        return await _show(visit, each, problem=ONE_OF_THEM, pasted=visit.text("numbers"), status=400)
     if upload is not None and upload.filename:
         try:
             number = await visit.services.imports.keep(visit.account, upload.filename[:80], upload.file)
@@ -191,15 +199,16 @@ async def _columns(visit: Visit, problem: str | None = None, status: int = 200) 
         return visit.page(template, upload=upload, progress=upload.progress)
     table = await imports.table(account, upload)
     lists = await visit.services.audience.overview(account)
+    column, into = visit.text("column"), visit.text("into")
     return visit.page(
         "list_columns.html",
         status,
         upload=upload,
         table=table,
         rows=table.sample[:8],
-        best=_best(visit, table.sample, len(table.columns)),
+        best=int(column[:4]) if column.isdigit() else _best(visit, table.sample, len(table.columns)),
         lists=lists,
-        into=visit.key("list") or 0,
+        into=int(into[:16]) if into.isdigit() else visit.key("list") or 0,
         name=visit.text("name") or visit.query("name") or upload.name.rpartition(".")[0] or upload.name,
         problem=problem,
     )

@@ -116,15 +116,19 @@ async def answer(visit: Visit) -> Response:
     phones, number = _phones(visit), _number(visit)
     to = visit.text("to").strip() or phones.phone(number).answers_to
     text = visit.text(f"text-{number}")
+    problem = None
     if not to.isascii() or not to.isdigit():
-        raise Refused("A phone can answer a number only: this sender is a name, or nobody has written to it yet.")
-    if not text.strip() or len(text) > MAX_TEXT:
-        raise Refused(f"An answer has 1 to {MAX_TEXT} characters.")
-    try:
-        phones.answer(number, to, text)
-    except (ValueError, CooeeError) as error:
-        raise Refused(f"That cannot be sent: {error}.") from None
-    return _drawn(visit, phones, number)
+        problem = "A phone can answer a number only: this sender is a name, or nobody has written to it yet."
+    elif not text.strip() or len(text) > MAX_TEXT:
+        problem = f"An answer has 1 to {MAX_TEXT} characters."
+    else:
+        try:
+            phones.answer(number, to, text)
+        except (ValueError, CooeeError) as error:
+            problem = f"That cannot be sent: {error}."
+    if problem is not None and not visit.live:
+        raise Refused(problem)
+    return _drawn(visit, phones, number, problem)
 
 
 async def switch(visit: Visit) -> Response:
@@ -137,8 +141,9 @@ async def switch(visit: Visit) -> Response:
     return _drawn(visit, phones, number)
 
 
-def _drawn(visit: Visit, phones: Phones, number: str) -> Response:
-    """The phone as it is now; for a browser without htmx, the wall with that phone on it."""
+def _drawn(visit: Visit, phones: Phones, number: str, problem: str | None = None) -> Response:
+    """The phone as it is now, with what was typed where there is a `problem` with it; for a browser without htmx,
+    the wall with that phone on it."""
     if not visit.live:
         return visit.go("/operator/handsets", phone=number)
     place = visit.text("place")
@@ -149,6 +154,8 @@ def _drawn(visit: Visit, phones: Phones, number: str) -> Response:
         states=STATES,
         seen=visit.services.clock.now_ms() - 1000,
         focus=bool(visit.text(f"text-{number}")),
+        problem=problem,
+        typed=visit.text(f"text-{number}")[:MAX_TEXT] if problem is not None else "",
     )
 
 
