@@ -160,8 +160,8 @@ class Someone(Watched):
             self.refusals.append(f"{response.status} {response.url}")
 
     def _failed(self, request: Any) -> None:
-        # A page that asks for its live parts may be left meanwhile.
-        if "hx-request" not in request.headers or request.failure != "net::ERR_ABORTED":
+        # A page may be left before its picture or one of its live parts has come.
+        if request.failure != "net::ERR_ABORTED" or request.is_navigation_request():
             self.faults.append(f"{self.page.url}: {request.url}: {request.failure}")
 
     # --- what people do ----------------------------------------------------------------------------------------

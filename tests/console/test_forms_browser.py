@@ -439,6 +439,14 @@ def approved_senders(ann: Someone, running: Running) -> None:
     ann.press("Rehearse")
     ann.press("Send to 1 for 1 credit")
     ann.told("Accepted.")
+    running.run(services.desk.senders.remove("acme", ["CLINIC"]))
+    # Who it is from is not changed without a word.
+    ann.follow("Copy")
+    ann.has("Sender", "CLINIC")
+    ann.fill("Numbers", "0400 000 031")
+    ann.press("Rehearse", 400)
+    ann.refused("CLINIC is not approved for this account.")
+    ann.has("Sender", "CLINIC")
 
 
 def sign_up(cleo: Someone, running: Running) -> None:

@@ -193,7 +193,7 @@ class Application:
     async def _read_form(visit: Visit, limit: int) -> None:
         request = visit.request
         declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isascii() and declared.isdigit() and int(declared) > limit:
             raise _TooLarge
         visit.form = await request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=limit)
         given = request.headers.get(HEADER) or visit.text(FIELD)

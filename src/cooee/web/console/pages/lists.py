@@ -10,6 +10,7 @@ from cooee.model.errors import ApiError, ConfigError
 from cooee.model.msisdn import parse
 from cooee.service.audience import ListView
 from cooee.service.intake import Intake, Taken
+from cooee.service.sheets import MAX_COLUMNS
 from cooee.web.console.visit import UPLOAD, Nav, NotFound, Page, Visit
 
 PAGE = 100
@@ -199,19 +200,23 @@ async def _columns(visit: Visit, problem: str | None = None, status: int = 200) 
         return visit.page(template, upload=upload, progress=upload.progress)
     table = await imports.table(account, upload)
     lists = await visit.services.audience.overview(account)
-    column, into = visit.text("column"), visit.text("into")
+    column, into = _whole(visit.text("column")), _whole(visit.text("into"))
     return visit.page(
         "list_columns.html",
         status,
         upload=upload,
         table=table,
         rows=table.sample[:8],
-        best=int(column[:4]) if column.isdigit() else _best(visit, table.sample, len(table.columns)),
+        best=column if column is not None else _best(visit, table.sample, len(table.columns)),
         lists=lists,
-        into=int(into[:16]) if into.isdigit() else visit.key("list") or 0,
+        into=into if into is not None else visit.key("list") or 0,
         name=visit.text("name") or visit.query("name") or upload.name.rpartition(".")[0] or upload.name,
         problem=problem,
     )
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else None
 
 
 def _best(visit: Visit, sample: tuple[tuple[int, tuple[str, ...]], ...], width: int) -> int:
@@ -234,15 +239,14 @@ async def begin(visit: Visit) -> Response:
     here = f"/lists/upload/{upload.id}"
     if upload.progress is not None:
         return visit.go(here)
-    column, into = visit.text("column"), visit.text("into")
+    column, list_id = _whole(visit.text("column")), _whole(visit.text("into")) or None
     name = visit.text("name").strip()
-    if not column.isdigit() or int(column[:4]) >= 100:
+    if column is None or column >= MAX_COLUMNS:
         return await _columns(visit, "Choose the column that holds the numbers.", 400)
-    list_id = int(into) if into.isdigit() and 0 < len(into) <= 16 and int(into) else None
     if list_id is None and (not name or len(name) > MAX_NAME or not name.isprintable()):
         return await _columns(visit, "Give the new list a name.", 400)
     try:
-        await imports.begin(account, upload, int(column), list_id=list_id, name=name)
+        await imports.begin(account, upload, column, list_id=list_id, name=name)
     except ApiError:
         return await _columns(visit, "That list is not there any more.", 400)
     return visit.go(here)
