@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, meta
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, expect
 from starlette.routing import compile_path
 
 from cooee.web.console import look
@@ -186,20 +186,28 @@ class Someone(Watched):
         for label, text in zip(labels[::2], labels[1::2], strict=True):
             assert self.labelled(label).input_value() == text, label
 
+    def _ready(self) -> None:
+        """Nobody is so quick as to use a part of a page in the 20 ms before htmx knows that it is new."""
+        expect(self.page.locator(".htmx-added")).to_have_count(0)
+
     def choose(self, label: str, option: str) -> None:
         """Chooses from a list."""
+        self._ready()
         self.labelled(label).select_option(label=option)
 
     def tick(self, label: str) -> None:
         """Marks a box."""
+        self._ready()
         self.page.get_by_label(label).check()
 
     def click(self, name: str, within: Locator | None = None) -> None:
         """Presses a button that changes a part of the page."""
+        self._ready()
         (within or self.page).get_by_role("button", name=name).click()
 
     def press(self, name: str, status: int = 200, within: Locator | None = None) -> None:
         """Presses a button that leads to a page, which has that status."""
+        self._ready()
         with self.page.expect_navigation(wait_until="domcontentloaded") as arriving:
             (within or self.page).get_by_role("button", name=name, exact=True).click()
         answer = arriving.value
