@@ -83,6 +83,14 @@ def test_half_characters_become_nul(half: str) -> None:
 
 def test_of_equal_names_the_last_counts() -> None:
     assert read(b'{"Message": "a", "MESSAGE": "b", "message": "c"}') == {"message": "c"}
+    assert read(b'{"a": 1, "b": 4, "a": 2}') == {"a": 2, "b": 4}
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_names_that_come_again_are_read_in_one_way(size: int) -> None:
+    """However large the body is: of each way to write a name its last value, and the way that came first last."""
+    body = b'{"x": "' + b"x" * size + b'", "a": 1, "A": 2, "a": 3, "A": 4, "a": 5}'
+    assert read(body)["a"] == 4
 
 
 def test_whole_numbers_of_any_length_are_json() -> None:

@@ -16,7 +16,7 @@ from cooee.model.errors import ApiError, ConfigError
 from cooee.service import logins
 from cooee.service.accounts import Accounts
 from cooee.service.logins import MAX_WAITING_PER_ADDRESS, parse_basic
-from cooee.service.throttle import MAX_COUNTERS, LoginThrottle, network_of
+from cooee.service.throttle import MAX_COUNTERS, PER_ADDRESS, PER_USER, WIDER, LoginThrottle, networks_of
 from cooee.store.database import Database
 from cooee.store.ids import Ids
 from cooee.store.open import open_database
@@ -139,7 +139,46 @@ def test_an_ipv6_network_is_one_address() -> None:
     with pytest.raises(ApiError):
         throttle.check("bob", "2001:db8::ffff:1")
     throttle.check("bob", "2001:db8:0:1::1")
-    assert network_of("not an address") == "not an address"
+
+
+def test_who_has_a_wide_ipv6_network_fails_not_much_oftener() -> None:
+    clock = ManualClock()
+    throttle = LoginThrottle(clock)
+    for number in range(PER_USER * WIDER):
+        throttle.failed("bob", f"2001:db8:0:{number:x}::1")
+    for address in ("2001:db8:0:ffff::1", "2001:db8::1"):
+        with pytest.raises(ApiError) as refused:
+            throttle.check("bob", address)
+        assert (refused.value.code.code, refused.value.retry_after) == (-907, 60)
+    throttle.check("alice", "2001:db8:0:ffff::1")
+    throttle.check("bob", "2001:db8:1::1")
+    for number in range((PER_ADDRESS - PER_USER) * WIDER):
+        throttle.failed(f"user{number}", f"2001:db8:0:{number:x}::1")
+    with pytest.raises(ApiError):
+        throttle.check("alice", "2001:db8:0:ffff::1")
+    throttle.check("alice", "2001:db8:1::1")
+    clock.advance(60)
+    throttle.check("bob", "2001:db8::1")
+    assert not throttle.active
+
+
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [
+        ("192.0.2.1", ("192.0.2.1", "")),
+        ("2001:DB8:1:2:3:4:5:6", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
+        ("fe80::1%eth0", ("fe80::/64", "fe80::/48")),
+        ("::1", ("::/64", "::/48")),
+        ("::ffff:192.0.2.1", ("192.0.2.1", "")),
+        ("64:ff9b::c000:201", ("192.0.2.1", "")),
+        ("2002:c000:201:7::1", ("192.0.2.1", "")),
+        ("", ("", "")),
+        ("not an address", ("not an address", "")),
+        ("x" * 1000, ("x" * 64, "")),
+    ],
+)
+def test_what_counts_as_one_address(address: str, networks: tuple[str, str]) -> None:
+    assert networks_of(address) == networks
 
 
 def test_counters_outlive_their_address() -> None:
@@ -223,6 +262,15 @@ def test_a_flood_keeps_nobody_out(tmp_path: Path) -> None:
         outcomes = await asyncio.gather(*flood)
         assert outcomes.count(-901) == MAX_WAITING_PER_ADDRESS
         assert outcomes.count(-907) == 500 - MAX_WAITING_PER_ADDRESS
+        # Neither has somebody with a wide IPv6 network, though every address is in another one.
+        for guess in ("once", "and again"):
+            flood = [
+                asyncio.create_task(attempt(basic(f"user{n}", guess), f"2001:db8:0:{n:x}::1")) for n in range(60)
+            ]
+            await asyncio.sleep(0)
+            assert await attempt(basic("bob", guess), "2001:db8:1::1") == -901
+            outcomes = await asyncio.gather(*flood)
+            assert outcomes.count(-901) == MAX_WAITING_PER_ADDRESS * WIDER
         # So many addresses that the queue is full: whoever is remembered still gets in.
         flood = [asyncio.create_task(attempt(basic("eve", str(n)), f"10.0.0.{n}")) for n in range(200)]
         await asyncio.sleep(0)

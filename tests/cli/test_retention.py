@@ -52,6 +52,7 @@ def test_a_dry_run_says_what_a_run_removes(shell: Shell) -> None:
     lines = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
     assert lines["campaign"] == ["90", "days", "1"]
     assert lines["reply"] == ["400", "days", "0"]
+    assert lines["audit"] == ["1830", "days", "0"]
     assert lines["segment_ref"] == ["8", "days", "0"]
     assert lines["idempotency"] == ["24", "hours", "0"]
     assert lines["inbound_seen"] == ["1", "hour", "0"]
@@ -63,9 +64,19 @@ def test_a_dry_run_says_what_a_run_removes(shell: Shell) -> None:
 
 def test_keeping_for_ever_and_for_too_short(shell: Shell) -> None:
     shell("migrate")
-    said = shell("retention", "run", "--dry-run", "--keep-messages-days", "0", "--keep-replies-days", "0")
+    said = shell(
+        "retention",
+        "run",
+        "--dry-run",
+        "--keep-messages-days",
+        "0",
+        "--keep-replies-days",
+        "0",
+        "--keep-audit-days",
+        "0",
+    )
     lines = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
-    assert lines["campaign"] == lines["message"] == lines["reply"] == ["ever", "0"]
+    assert lines["campaign"] == lines["message"] == lines["reply"] == lines["audit"] == ["ever", "0"]
     said = shell("retention", "run", "--keep-messages-days", "7", code=1)
     assert "keep_messages_days is 7: receipts may come for 7 days" in said
     assert PASSWORD not in said

@@ -135,7 +135,9 @@ class TestSettings:
         guess = {"current": "wrong", "new": "a new password", "again": "a new password"}
         for _ in range(10):
             assert who.post("/settings/password", guess).status == 403
-        assert who.post("/settings/password", {**guess, "current": PASSWORD}).status == 429
+        locked = who.post("/settings/password", {**guess, "current": PASSWORD})
+        assert locked.status == 429
+        assert int(locked.header("retry-after") or 0) > 0
         running.clock.advance(61)
 
     def test_signing_everybody_else_out(self, running: Site) -> None:

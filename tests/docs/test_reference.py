@@ -18,7 +18,7 @@ from cooee.model.codetable import Source, parse_codes
 from cooee.model.errors import TABLE, Code
 from cooee.model.options import options
 from cooee.service.codes import load_codes
-from cooee.service.keeping import RECEIPTS, REFS, RULES
+from cooee.service.keeping import AUDIT, RECEIPTS, REFS, RULES, Keep
 from cooee.smpp.smsc.config import SmscConfig
 from cooee.smpp.smsc.control import ControlServer
 from cooee.web import messagecodes, reference
@@ -167,3 +167,6 @@ def test_what_is_kept_for_how_long_is_told() -> None:
         amount = {HOUR: "1 hour", DAY: "24 hours"}.get(rule.keep_ms, f"{rule.keep_ms // DAY} days")
         assert re.search(rf"^\| `{rule.table}`: .* \| {amount}[ ,;:|]", page, re.MULTILINE), rule.table
     assert re.search(rf"^\| `{RECEIPTS.table}`: .* \| `keep_receipts_days`, 30 days", page, re.MULTILINE)
+    days = AUDIT.keep_ms // DAY
+    assert Settings().keep_audit_days == Keep().audit_days == days
+    assert re.search(rf"^\| `{AUDIT.table}`: .* \| `keep_audit_days`, {days} days", page, re.MULTILINE)

@@ -81,14 +81,15 @@ class Bench:
         await self.world.create(new)
         return new.owner is not None
 
-    def adopt(self, new: NewCampaign) -> None:
-        """Hands it over after the commit."""
+    def adopt(self, *committed: NewCampaign) -> None:
+        """Hands them over after the commit."""
         self.worker.adopt(
             [
                 Claimed(
                     (new.account_id, new.id, 0), 1, 1, 1, 0, None, None, 0, 1, new.numbers, new.originator,
                     new.body, new.encoding, new.segments, new.concat_ref,
                 )
+                for new in committed
             ]
         )  # fmt: skip
 

@@ -7,10 +7,12 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from cooee.carriers.base import Order
 from cooee.model.account import Account, AccountState
 from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.errors import CREDITS_SHORT, ApiError, StoreUnavailable
@@ -240,6 +242,66 @@ def test_it_goes_ahead_of_a_campaign_that_takes_every_token(tmp_path: Path) -> N
                 # What the campaign sent while it was committed, and no whole batch.
                 assert sent.index((single, 0)) - before < 150
             assert (it.slot.given, it.slot.asked) == (5, 5)
+
+    run(main)
+
+
+def test_going_ahead_keeps_to_the_rate(tmp_path: Path) -> None:
+    """At four a second nothing leaves sooner than a quarter of a second after what left before it."""
+
+    async def main() -> None:
+        async with counter(tmp_path, tps=4) as it:
+            link, loop = it.bench.link, asyncio.get_running_loop()
+            write, times = link.send, []
+
+            def timed(orders: Sequence[Order]) -> None:
+                times.append(loop.time())
+                write(orders)
+
+            link.send = timed  # type: ignore[method-assign]
+            await it.bench.world.campaign(100)
+            it.bench.worker.wake()
+            for at in range(3):
+                before = len(link.sent)
+                await until(lambda before=before: len(link.sent) > before + 2)  # type: ignore[misc]
+                single = (FIRST + 100_000 + at, 0)
+                asked = loop.time()
+                made = await it.create(single[0])
+                # It is the worker's, and waits for nothing but its token.
+                assert await it.batch(made) == (BatchState.OUT, OWNER, 1)
+                await until(lambda single=single: single in link.sent)  # type: ignore[misc]
+                assert loop.time() - asked < 0.25 * 3
+            assert it.slot.given == 3
+            assert min(after - before for before, after in pairwise(times)) > 0.15
+            it.bench.worker.pacing.share(0)
+            it.bench.worker.wake()
+            await until(it.done)
+
+    run(main)
+
+
+def test_what_went_ahead_and_is_early_at_a_stop_is_not_sent_and_not_lost(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with counter(tmp_path, tps=0.5, window=2, reply=None) as it:
+            await it.bench.world.campaign(100)
+            it.bench.clock.advance(2)
+            it.bench.worker.wake()
+            await until(lambda: len(it.bench.link.open) == 1)
+            it.bench.clock.advance(1)
+            single = FIRST + 100_000
+            made = await it.create(single)
+            assert await it.batch(made) == (BatchState.OUT, OWNER, 1)
+            assert single not in it.bench.link.open
+            # It keeps its slot of the window meanwhile.
+            assert not it.bench.worker.reserve(1)
+            assert it.bench.worker._slots() == 0
+            it.bench.carrier.reply = accept
+            it.bench.link.answer()
+            await it.bench.stop()
+            assert it.bench.disowned == 0
+            assert (single, 0) not in it.bench.link.sent
+            rows = await it.bench.world.rows(f"SELECT state FROM message WHERE campaign_id = {made.campaign_id}")
+            assert rows == [(int(MessageState.RETRYING),)]
 
     run(main)
 

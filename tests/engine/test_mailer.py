@@ -226,7 +226,7 @@ def test_what_is_refused_for_good_is_given_up(database_url: str, word: str) -> N
             assert verdict is not None
             assert (verdict.final, verdict.server) == (True, False)
             assert [line["event"] for line in logs] == ["mail_failed"]
-            assert ADDRESS not in str(logs)
+            assert logs[0]["reason"] == "the mail server refused this mail: 550 5.1.1"
             found = await post.one()
             assert (found.mail, found.mail_error) == (
                 MailState.REJECTED,
@@ -250,8 +250,7 @@ def test_what_is_refused_for_good_is_given_up(database_url: str, word: str) -> N
         ({"GREETING": "554 not today"}, {}),
         ({"AUTH": "535 5.7.8 wrong"}, {"user": "cooee", "password": "secret word"}),
         ({"MAIL": "550 not you"}, {}),
-        ({"RCPT": "550 5.7.1 relaying denied"}, {}),
-        ({"RCPT": "530 5.7.0 sign in first"}, {}),
+        ({"MAIL": "530 5.7.0 sign in first"}, {}),
     ],
 )
 def test_what_is_the_servers_fault_is_tried_again(
@@ -269,6 +268,78 @@ def test_what_is_the_servers_fault_is_tried_again(
             assert (await post.one()).mail is MailState.DUE
 
         run(database_url, server, check, **more)
+
+
+@pytest.mark.parametrize("word", ["RCPT", "DATA", "."])
+@pytest.mark.parametrize(
+    ("answer", "codes"),
+    [
+        (f"550 5.7.1 {ADDRESS} is not for you", "550 5.7.1"),
+        (f"550-5.7.26 {ADDRESS}\r\n550 5.7.26 says no", "550 5.7.26"),
+        (f"550 #5.7.606 <{ADDRESS}>: access denied", "550 5.7.606"),
+        (f"530 5.7.0 sign in, {ADDRESS}", "530 5.7.0"),
+        (f"530 5.7.0@{ADDRESS}", "530"),
+        (f"451 4.7.1 {ADDRESS}, later", "451 4.7.1"),
+    ],
+)
+def test_policy_against_one_recipient_is_no_fault_of_the_server(
+    database_url: str, word: str, answer: str, codes: str
+) -> None:
+    """It is tried again, for it may be about us, and its words, with the address in them, are in no log."""
+    with FakeSmtp(answers={word: answer}) as server:
+
+        async def check(post: Post) -> None:
+            await post.ask()
+            await post.ask("bob", "bob@example.org")
+            with structlog.testing.capture_logs() as logs:
+                verdict = await post.mailer.one()
+                assert verdict is not None
+                assert (verdict.sent, verdict.final, verdict.server) == (False, False, False)
+                server.answers.clear()
+                verdict = await post.mailer.one()
+            assert verdict is not None
+            assert verdict.sent
+            assert server.mails[0][1] == "bob@example.org"
+            assert logs[0]["reason"] == f"the mail server refused this mail: {codes}"
+            assert ADDRESS not in str(logs)
+            found = await post.one()
+            assert found.mail is MailState.DUE
+            assert ADDRESS in found.mail_error
+
+        run(database_url, server, check)
+
+
+def test_all_refused_by_policy_are_tried_without_a_pause(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cooee.engine.mailer.PAUSE_S", 3600.0)
+    with FakeSmtp(answers={"RCPT": "550 5.7.1 relaying denied"}) as server:
+
+        async def check(post: Post) -> None:
+            for name in ("ann", "bob", "cat"):
+                await post.ask(name, f"{name}@example.org")
+            sending = asyncio.create_task(post.mailer.run())
+            await until(lambda: len([line for line in server.said if line.startswith("RCPT")]) == 3)
+            sending.cancel()
+
+        run(database_url, server, check)
+
+
+def test_a_sender_that_is_refused_stops_all_mails_for_a_moment(database_url: str) -> None:
+    with FakeSmtp(answers={"MAIL": "550 5.7.1 not from you"}) as server:
+
+        async def check(post: Post) -> None:
+            for name in ("ann", "bob", "cat"):
+                await post.ask(name, f"{name}@example.org")
+            with structlog.testing.capture_logs() as logs:
+                sending = asyncio.create_task(post.mailer.run())
+                await until(lambda: bool(logs))
+                await asyncio.sleep(0.5)
+                sending.cancel()
+            assert [line["reason"] for line in logs] == ["the mail server said 550 5.7.1 not from you"]
+            assert [line.split(" ")[0] for line in server.said].count("MAIL") == 1
+
+        run(database_url, server, check)
 
 
 @pytest.mark.parametrize("word", ["GREETING", "EHLO", "RCPT", "DATA", "."])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -201,3 +203,105 @@ def test_nothing_goes_ahead_of_a_carrier_that_asked_to_slow_down_nor_without_a_l
     clock.advance(2)
     assert pacing.may_go_ahead(1)
     assert not Pacing(clock, 0).may_go_ahead(1)
+
+
+STEP = 0.004
+
+
+def most_within_a_second(leaving: list[tuple[float, int]], less: float = 0.0) -> int:
+    """Segments in the fullest second, whenever it begins; what leaves at its very end is in the next one. The
+    second is `less` seconds short."""
+    leaving = sorted(leaving)
+    most = inside = first = 0
+    for at, segments in leaving:
+        inside += segments
+        while leaving[first][0] <= at - (1 - less) + 1e-9:
+            inside -= leaving[first][1]
+            first += 1
+        most = max(most, inside)
+    return most
+
+
+def busy(
+    tps: float, waits: Iterable[float], *, parts: int = 1, marked_for: int = 0
+) -> tuple[list[tuple[float, int]], list[float]]:
+    """When what leaves, where a campaign takes all it gets and single messages come besides, and how long those
+    waited. `marked_for` is for how many steps the campaign's segments are promised before they are taken."""
+    clock = ManualClock()
+    pacing = Pacing(clock, tps)
+    clock.advance(30)
+    now = promised = age = 0
+    leaving: list[tuple[float, int]] = []
+    waited: list[float] = []
+    due = 1.0
+    for wait in waits:
+        due += wait
+        while now * STEP < due:
+            now += 1
+            clock.advance(STEP)
+            if not promised:
+                promised, age = -(-pacing.room(1000) // parts) * parts, 0
+            if promised and age == marked_for:
+                pacing.take(promised)
+                leaving.append((now * STEP, promised))
+                promised = 0
+            age += 1
+        if pacing.room(1) or pacing.may_go_ahead(1):
+            pacing.take(1)
+            early = pacing.early(promised)
+            leaving.append((now * STEP + early, 1))
+            waited.append(early)
+    return leaving, waited
+
+
+@pytest.mark.parametrize("marked_for", [0, 1, 3])
+@pytest.mark.parametrize("every", [0.0, 0.013, 0.37, 1.1])
+@pytest.mark.parametrize(("tps", "most"), [(1, 1), (2, 2), (5, 5), (10, 10), (150, 150 + 15 - 1)])
+def test_what_goes_ahead_is_no_more_than_the_carrier_allows(
+    tps: float, most: int, every: float, marked_for: int
+) -> None:
+    """In no second more than TPS, and the bucket's tenth of it where that is more than one segment. How long a
+    trip lasts is not known beforehand, and may be missing from the second: networks vary more than that."""
+    leaving, waited = busy(tps, [every] * (200 if every else 40), marked_for=marked_for)
+    assert most_within_a_second(leaving, marked_for * STEP) <= most
+    # A campaign is passed within the time of a few tokens, not of its batches.
+    assert 0 < max(waited) <= max(2 / tps, 0.15)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from([1, 2, 5, 10, 33.3, 150]),
+    st.lists(st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.5, 1.0, 2.5]), min_size=1, max_size=40),
+    st.integers(1, 3),
+    st.integers(0, 3),
+)
+def test_no_mixture_of_both_is_faster_than_the_rate(
+    tps: float, waits: list[float], parts: int, marked_for: int
+) -> None:
+    leaving, _ = busy(tps, waits, parts=parts, marked_for=marked_for)
+    # A long message goes whole, however little room there was for it.
+    fullest = most_within_a_second(leaving, marked_for * STEP)
+    assert fullest < tps + max(1, tps * BURST_S) + parts - 1 + 1e-6
+
+
+def test_what_goes_ahead_leaves_when_the_bucket_is_back_at_zero() -> None:
+    clock = ManualClock()
+    pacing = Pacing(clock, 10)
+    clock.advance(1)
+    pacing.take(pacing.room(1000))
+    assert pacing.early() == 0
+    assert pacing.may_go_ahead(1)
+    pacing.take(1)
+    assert pacing.early() == pytest.approx(0.1)
+    assert pacing.early(2) == pytest.approx(0.3)
+    clock.advance(0.06)
+    assert pacing.early() == pytest.approx(0.04)
+    clock.advance(0.05)
+    assert pacing.early() == 0
+    # And the campaign waits for what it took.
+    assert pacing.room(1) == 0
+    clock.advance(0.1)
+    assert pacing.room(1) == 1
+    unlimited = Pacing(clock, 0)
+    unlimited.take(100)
+    assert unlimited.early(100) == 0

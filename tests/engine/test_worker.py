@@ -684,6 +684,31 @@ def test_reserved_room_is_not_marked_by_a_campaign(database_url: str) -> None:
     run(main)
 
 
+def test_of_those_that_come_together_each_leaves_with_its_own_token(database_url: str) -> None:
+    async def main() -> None:
+        async with bench(database_url, window=100, tps=40) as it:
+            await it.at_rest()
+            it.clock.advance(2)
+            committed = []
+            for at in range(6):
+                new = await it.world.new([FIRST + at])
+                await it.accepted(new)
+                committed.append(new)
+            # Four tokens are there, and two are taken in advance.
+            assert [it.worker.reserve(1) for _ in range(7)] == [True] * 6 + [False]
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            it.adopt(*committed)
+            assert it.link.writes == [4]
+            await until(lambda: len(it.link.sent) == 6)
+            assert loop.time() - began > 0.03
+            assert it.link.writes == [4, 1, 1]
+            assert it.worker._held.segments == 0
+            await until(it.settled)
+
+    run(main)
+
+
 def test_a_fresh_message_to_someone_who_opted_out_is_not_born_marked(database_url: str) -> None:
     async def main() -> None:
         async with bench(database_url) as it:

@@ -11,9 +11,11 @@ from cooee.model.campaign import BatchState, CampaignState
 from cooee.model.clock import DAY, HOUR, MINUTE
 from cooee.model.errors import NO_CAMPAIGN, ApiError, StoreUnavailable
 from cooee.service.billing import Billing
-from cooee.service.keeping import RULES, Keep
+from cooee.service.keeping import AUDIT, RULES, Keep
 from cooee.service.retention import Retention
-from cooee.store import audience, campaigns, reports
+from cooee.store import audience, audit, campaigns, reports
+from cooee.store import retention as rows
+from cooee.store.audit import AuditFilter, AuditLine, Entry
 from cooee.store.database import Tx
 from tests.service.support_retention import (
     CHILDREN,
@@ -29,6 +31,7 @@ from tests.service.support_retention import (
     sent,
     state,
 )
+from tests.store.support_seed import seed_audit
 from tests.store.support_store import FIRST, World
 
 S = CampaignState
@@ -166,7 +169,7 @@ def test_a_large_campaign_is_unseen_at_once_and_a_run_that_was_cut_goes_on(
         async def cut(operation: object, lane: object = None) -> object:
             nonlocal calls
             calls += 1
-            if calls % (len(RULES) + 3) == 0:
+            if calls % (len(KEEP.rules) + 2) == 0:
                 raise StoreUnavailable("cut")
             return await write(operation, lane)  # type: ignore[arg-type]
 
@@ -351,6 +354,56 @@ def test_receipts_as_they_came_go_after_their_time(database_url: str, keep: Keep
         assert {line.table: line.keep_ms for line in await retention.run()}["receipt_log"] == days * DAY
 
     run(database_url, check, keep)
+
+
+@pytest.mark.parametrize(("days", "left"), [(1830, 3), (90, 1), (0, 63)], ids=["default", "as set", "for ever"])
+def test_lines_of_the_audit_log_go_after_their_time(
+    database_url: str, days: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In pieces, whatever they are about, and on every engine by its own clock."""
+    monkeypatch.setattr("cooee.service.retention.PIECE", 20)
+
+    async def check(made: World, retention: Retention) -> None:
+        now = made.clock.now_ms()
+        for at in (*range(now - 1830 * DAY - 60, now - 1830 * DAY), now - 1830 * DAY, now - 91 * DAY, now):
+            entry = Entry("account", "acme", "192.0.2.7", "campaign created", account="acme", detail="é" * 2000)
+            await made.write(lambda tx, entry=entry, at=at: audit.add(tx, entry, at))  # type: ignore[misc]
+        gone = {"audit": 63 - left} if left < 63 else {}
+        assert counts(await retention.plan()) == gone
+        kept = await audit_lines(made)
+        assert {line.table: line.keep_ms for line in await retention.run()}["audit"] == (days * DAY or None)
+        assert await audit_lines(made) == kept[:left]
+        assert counts(await retention.run()) == counts(await retention.plan()) == {}
+
+    run(database_url, check, Keep(audit_days=days))
+
+
+def test_lines_of_the_audit_log_go_some_hundreds_at_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_rows, pieces = rows.drop_rows, []
+
+    async def noted(tx: Tx, query: str, before: int, limit: int) -> int:
+        went = await drop_rows(tx, query, before, limit)
+        if query == AUDIT.drop:
+            pieces.append(went)
+        return went
+
+    monkeypatch.setattr(rows, "drop_rows", noted)
+
+    async def check(made: World, retention: Retention) -> None:
+        await seed_audit(made, 0)
+        await retention.tidy()
+        assert await audit_lines(made) == []
+        assert sum(pieces) == 20_000
+        assert max(pieces) <= 200
+
+    run(database_url, check)
+
+
+async def audit_lines(made: World) -> list[AuditLine]:
+    """The whole log, the newest first."""
+    return await made.database.read(lambda tx: audit.page(tx, AuditFilter(), None, 30_000))
 
 
 def test_answers_that_are_due_and_replies_in_quarantine_stay(database_url: str) -> None:

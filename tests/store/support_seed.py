@@ -105,6 +105,7 @@ async def seed(world: World) -> None:
             Lane.BULK,
         )
     await seed_receipts(world, now)
+    await seed_audit(world, now)
     written = [
         NewReply(
             account, at, now + at, carrier, str(FIRST + at % 1000), FIRST + at % 1000, "61411", "yes",
@@ -137,6 +138,15 @@ async def seed_receipts(world: World, now: int) -> None:
     await world.sql(
         "INSERT INTO receipt_log (at, at_span, carrier_id, campaign_low, campaign_span, destination_low, "
         f"destination_span, receipts, packed, body) {numbers}"
+    )
+
+
+async def seed_audit(world: World, now: int) -> None:
+    """20,000 lines of the audit log, a second apart."""
+    lines = f"""WITH RECURSIVE n(at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM n WHERE at < 19999)
+        SELECT {now} + at * 1000, 'operator', 'kim', '192.0.2.7', 'account changed', 'acme', '', '' FROM n"""
+    await world.sql(
+        f"INSERT INTO audit (at, actor_kind, actor, address, action, account, carrier, detail) {lines}"
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from cooee.store.database import Row
 from cooee.store.queries import Query
-from cooee.store.sqlite import SqliteTx
+from cooee.store.sqlite import STEPS, SqliteTx
 from tests.store.support_seed import LARGE, LIST, seed
 from tests.store.support_store import FIRST, World, world
 from tests.support.postgres import PostgresServer
@@ -104,6 +104,7 @@ HOT: dict[str, tuple[list[Row], dict[str, Any]]] = {
     ),
     "drop_old_keys": ([], {"before": NOW, "limit": 1000}),
     "drop_old_quarantine": ([], {"before": NOW, "limit": 1000}),
+    "drop_old_audit": ([], {"before": NOW, "limit": 200}),
     "drop_old_optouts": ([], {"before": NOW, "limit": 1000}),
     "any_uncertain": ([], {"carrier_id": C}),
     "uncertain_to": ([(FIRST + at,) for at in range(500)], {"carrier_id": C}),
@@ -224,6 +225,7 @@ TECHNICAL = (
     "webhook_delivery",
     "campaign_course",
     "reply_answer",
+    "audit",
 )
 RECEIVING = ("reply", "last_contact", "inbound_seen", "reply_part", "unrouted_reply", "auto_answer")
 WALKED = (
@@ -247,13 +249,18 @@ def aliases(text: str) -> dict[str, str]:
 
 
 async def sqlite_walks(world: World, query: Query, rows: list[Row], values: dict[str, Any]) -> list[str]:
-    given = dict(values)
-    if rows:
+    text, given = query.text, dict[str, Any](values)
+    bound: list[Any] | None = None
+    if query.bound:
+        some = rows[: STEPS[-1]]
+        text, bound = query.for_rows(len(some)), [values[name] for name in query.parameters]
+        bound += [value for row in some for value in row]
+    elif rows:
         given["rows"] = json.dumps([list(row) for row in rows])
 
     async def explain(tx: Any) -> list[str]:
         assert isinstance(tx, SqliteTx)
-        return [row[3] for row in tx.connection.execute(f"EXPLAIN QUERY PLAN {query.text}", given)]
+        return [row[3] for row in tx.connection.execute(f"EXPLAIN QUERY PLAN {text}", bound or given)]
 
     names = aliases(query.text)
     bad: list[str] = []

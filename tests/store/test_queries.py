@@ -23,7 +23,7 @@ SOURCES = {
     path.name: path.read_text(encoding="utf-8")
     for path in sorted(Path(str(files("cooee.store").joinpath("sql"))).glob("*.sql"))
 }
-HEADER = re.compile(r"^-- name: (\w+)((?: \[\w+\])?(?: rows\([^)]*\))?(?: json\([^)]*\))?)$")
+HEADER = re.compile(r"^-- name: (\w+)((?: \[\w+\])?(?: rows\([^)]*\)(?: bound)?)?(?: json\([^)]*\))?)$")
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
@@ -136,6 +136,14 @@ def test_every_query_is_understood_by_its_engine(database_url: str) -> None:
 
 
 async def understand(database: object, query: Query) -> None:
+    if isinstance(database, SqliteDatabase) and query.bound:
+        values = len(query.parameters) + 3 * len(query.row_columns)
+
+        async def explain_bound(tx: Any) -> None:
+            tx.connection.execute(f"EXPLAIN {query.for_rows(3)}", (None,) * values).fetchall()
+
+        await database.read(explain_bound)
+        return
     if isinstance(database, SqliteDatabase):
         given: dict[str, Any] = dict.fromkeys(PARAMETER.findall(query.text))
         if "rows" in given:
@@ -187,6 +195,7 @@ def test_rows_parameters_and_twins_are_written_for_each_engine(sources: Path) ->
         "FROM {rows} AS r WHERE :now > CAST(:then AS BIGINT);\n\n"
         "-- name: get [sqlite] json(a, b)\nSELECT a, b FROM t;\n\n"
         "-- name: get [postgres]\nSELECT a, b FROM t FOR UPDATE;\n"
+        "\n-- name: both rows(a bigint, b text) bound json(a)\nSELECT r.a FROM {rows} AS r WHERE r.b <> :no;\n"
         "\n-- name: lock [sqlite]\n\n-- name: lock [postgres]\nSELECT x::text FROM t;\n"
     )
     (sources / "note.txt").write_text("no SQL")
@@ -200,6 +209,12 @@ def test_rows_parameters_and_twins_are_written_for_each_engine(sources: Path) ->
     assert sqlite["get"].text.startswith("SELECT json_group_array(json_array(a, b))")
     assert not postgres["get"].folded
     assert "FOR UPDATE" in postgres["get"].text
+    assert sqlite["both"].for_rows(2) == (
+        "SELECT json_group_array(json_array(a)) FROM (\nSELECT r.a FROM (SELECT column1 AS a, column2 AS b FROM "
+        "(VALUES (?2, ?3), (?4, ?5))) AS r WHERE r.b <> ?1\n)"
+    )
+    assert (sqlite["both"].parameters, sqlite["put"].bound) == (("no",), False)
+    assert "unnest($1::bigint[], $2::text[])" in postgres["both"].text
     assert sqlite["lock"].text == ""
     # A cast is no parameter.
     assert postgres["lock"].parameters == ()

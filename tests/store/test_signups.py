@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from cooee.model.errors import ConfigError
 from cooee.model.signup import SignupRules, SignupState, Wish, check_email, mailbox_of
 from cooee.service.accounts import Accounts
 from cooee.service.signups import Limited, NameTaken, Signups
+from cooee.service.throttle import WIDER
 from cooee.store.ids import Ids
 from cooee.store.open import open_database
 
@@ -56,6 +58,29 @@ def test_limits_hold_for_those_that_come_at_once(database_url: str) -> None:
         assert await nodes[1].count() == 8
 
     run(database_url, replace(RULES, per_address=4), check)
+
+
+def test_a_wide_ipv6_network_has_a_limit_of_its_own(database_url: str) -> None:
+    async def check(nodes: list[Signups], accounts: Accounts) -> None:
+        def ask(at: int, address: str) -> Coroutine[Any, Any, None]:
+            return nodes[at % 2].ask(
+                replace(WISH, name=f"user-{at}", email=f"{at}@example.org"), PASSWORD, address
+            )
+
+        answers = await asyncio.gather(
+            *(ask(at, f"2001:db8:0:{at:x}::1") for at in range(2 * WIDER + 3)), return_exceptions=True
+        )
+        refused = [answer for answer in answers if answer is not None]
+        assert [type(answer) for answer in refused] == [Limited] * 3
+        assert {(answer.whose, answer.wait_s) for answer in refused if isinstance(answer, Limited)} == {
+            ("address", 3600)
+        }
+        # Whoever is outside of it does not notice, nor do IPv4 addresses, which are in no wider network.
+        await ask(90, "2001:db8:1::1")
+        for at in range(2 * WIDER + 3):
+            await ask(100 + at, f"192.0.2.{at}")
+
+    run(database_url, replace(RULES, per_address=2), check)
 
 
 def test_the_total_holds_for_those_that_come_at_once(database_url: str) -> None:

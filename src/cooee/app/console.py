@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from cooee.app.handsets import SimulatedPhones
+from cooee.app.keeping import keep_rules
 from cooee.app.signup import signup_rules
 from cooee.carriers.probe import try_carrier
 from cooee.config import Settings
@@ -23,7 +24,6 @@ from cooee.service.conversations import Conversations
 from cooee.service.drafts import Drafts
 from cooee.service.history import History
 from cooee.service.imports import Imports
-from cooee.service.keeping import Keep
 from cooee.service.keywords import Keywords
 from cooee.service.numbers import Numbers
 from cooee.service.operators import Operators
@@ -87,7 +87,6 @@ def make(
         live=live,
         phones=SimulatedPhones(smsc, clock) if smsc is not None else None,
     )
-    keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
     services = ConsoleServices(
         accounts=accounts,
         audience=audience,
@@ -110,7 +109,7 @@ def make(
             life_s=settings.session_h * 3600,
         ),
         stories=Stories(database, codes),
-        trails=Trails(database, clock, keep.receipts_ms),
+        trails=Trails(database, clock, keep_rules(settings).receipts_ms),
         webhooks=ReplyWebhooks(database, clock, secrets, allow_private=settings.webhook_allow_private),
         clock=clock,
     )

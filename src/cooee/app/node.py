@@ -16,6 +16,7 @@ import uvicorn
 from cooee.app import console, simulator
 from cooee.app.filelock import FileLock
 from cooee.app.http import Watched
+from cooee.app.keeping import keep_rules
 from cooee.app.signup import mail_rules
 from cooee.carriers.smpp import SmppCarrier
 from cooee.config import Settings
@@ -31,7 +32,6 @@ from cooee.service.audience import Audience
 from cooee.service.campaigns import Campaigns
 from cooee.service.carriers import Carriers
 from cooee.service.codes import load_codes
-from cooee.service.keeping import Keep
 from cooee.service.operators import Operators
 from cooee.service.optouts import Optouts
 from cooee.service.replies import Replies
@@ -170,7 +170,7 @@ class Node:
                 announce=self._announce,
                 parts_wait_s=settings.reply_parts_wait_s,
                 webhooks=WebhookSettings(settings.webhook_allow_private, settings.webhook_calls),
-                keep=Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days),
+                keep=keep_rules(settings),
                 mails=mail_rules(settings),
             )
             await self._engine.start(self._failed)

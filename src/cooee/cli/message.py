@@ -73,9 +73,9 @@ def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> No
     from cooee.store.inspect import MessageView
 
     async def work() -> tuple[CampaignView, int, MessageView | WaitingView | None, Receipts | None]:
+        from cooee.app.keeping import keep_rules
         from cooee.cli.lookup import number_of
         from cooee.service.campaigns import Campaigns
-        from cooee.service.keeping import Keep
         from cooee.service.routing import Routes
         from cooee.service.trails import Trails
         from cooee.store import accounts, inspect
@@ -100,7 +100,7 @@ def show(settings: Settings, campaign_id: int, number: str, as_json: bool) -> No
 
             found = await at.database.read(look)
             receipts = None
-            keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
+            keep = keep_rules(settings)
             if isinstance(found, MessageView) and keep.receipts_ms:
                 trails = Trails(at.database, at.clock, keep.receipts_ms)
                 receipts = await _receipts(trails, key, found)

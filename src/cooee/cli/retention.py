@@ -27,12 +27,12 @@ def retention() -> None:
 @retention.command("run")
 @click.option("--dry-run", is_flag=True, help="Remove nothing; say what would go.")
 @json_flag
-@takes_settings("database", "keep_messages_days", "keep_replies_days", "keep_receipts_days")
+@takes_settings("database", "keep_messages_days", "keep_replies_days", "keep_receipts_days", "keep_audit_days")
 def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
-    """Remove old campaigns, replies and technical rows now, in short pieces beside the traffic, and say what went.
+    """Remove old campaigns, replies, audit lines and technical rows now, beside the traffic, and say what went.
 
-    What is unfinished, uncertain, held, nobody's, parked or not passed on yet stays, and so does the ledger. The
-    command may be stopped at any time: the next run goes on.
+    It goes in short pieces. What is unfinished, uncertain, held, nobody's, parked or not passed on yet stays, and
+    so does the ledger. The command may be stopped at any time: the next run goes on.
 
     \b
     Examples:
@@ -41,15 +41,14 @@ def run_retention(settings: Settings, dry_run: bool, as_json: bool) -> None:
     """
 
     async def work() -> list[Removed]:
-        from cooee.service.keeping import Keep
+        from cooee.app.keeping import keep_rules
         from cooee.service.retention import Retention
         from cooee.store.open import open_database
 
         clock = SystemClock()
         database = await open_database(settings.database, clock, pool=2)
         try:
-            keep = Keep(settings.keep_messages_days, settings.keep_replies_days, settings.keep_receipts_days)
-            it = Retention(database, clock, keep)
+            it = Retention(database, clock, keep_rules(settings))
             return await (it.plan() if dry_run else it.run())
         finally:
             await database.close()

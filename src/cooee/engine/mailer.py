@@ -118,7 +118,7 @@ class Mailer:
             MAILS.labels("failed").inc()
         if not verdict.sent:
             # What is said of one address may hold it: that is for the operator's page only.
-            reason = verdict.reason if verdict.server else "the mail server refuses this mail"
+            reason = f"the mail server refused this mail: {verdict.codes}" if verdict.codes else verdict.reason
             log.warning("mail_failed", signup=due.id, tries=due.tries, final=verdict.final, reason=reason)
         await self._database.write(
             lambda tx: rows.mailed(tx, due, state, mail_at=mail_at, error=verdict.reason, over_at=over_at),

@@ -1,9 +1,10 @@
 """How fast a bind may go: its share of the carrier's TPS, and what the carrier says about it.
 
-Tokens are segments. A bucket holds a tenth of a second's worth, so that the SMSC's own meter, whatever its
-window, never sees a burst. A long message may take the bucket below zero: it goes whole, and the next one waits.
-So may a single message that is accepted while a campaign takes every token: it goes ahead, at half of the rate at
-most, and the campaign waits for what it took.
+Tokens are segments. A bucket holds a tenth of a second's worth, one at least, so that the SMSC's own meter,
+whatever its window, never sees a burst. A long message may take the bucket below zero: it goes whole, and the next
+one waits. So may a single message that is accepted while a campaign takes every token: it goes ahead of the
+campaign, at half of the rate at most. It leaves once the bucket is back at zero (`early`), the time of a token or
+so, for until then it would be one more than the rate allows; and the campaign waits for what it took.
 When the carrier throttles, the bind stands still for about a second and its rate falls by a third; it rises again
 by a twentieth of the full rate a second.
 """
@@ -62,7 +63,8 @@ class Pacing:
         return max(0, min(limit, int(self._tokens)))
 
     def may_go_ahead(self, segments: int) -> bool:
-        """Whether a single message of so many segments may go although there is no room. If so, `take` them."""
+        """Whether a single message of so many segments may go although there is no room. If so, `take` them, and
+        write them when they are not `early` any more."""
         self._refill()
         if not self._tps or self._at < self._blocked_until or self._ahead < segments:
             return False
@@ -73,6 +75,14 @@ class Pacing:
         """These go."""
         if self._tps:
             self._tokens -= segments
+
+    def early(self, promised: int = 0) -> float:
+        """Seconds until the bucket is back at zero, `promised` segments that have yet to be taken included; 0 when
+        what was taken may leave at once."""
+        if not self._tps or self._tokens >= promised:
+            return 0.0
+        self._refill()
+        return max(0.0, (promised - self._tokens) / (self._tps * self._factor))
 
     def wait(self) -> float:
         """Seconds until there is room again; 0 when there is."""

@@ -15,6 +15,7 @@ import structlog
 
 from cooee.carriers.base import Carrier, Link, Order, Outgoing
 from cooee.engine.arrivals import Arrivals
+from cooee.engine.held import Held
 from cooee.engine.pacing import Pacing
 from cooee.engine.work import Slip, Work
 from cooee.model.clock import Clock
@@ -83,7 +84,8 @@ class Worker:
         self._limit = FEW_BATCHES
         self._next_claim = 0.0
         self._marking = 0
-        """Segments that the trip under way may mark: they have no slot yet, and are nobody else's."""
+        """Segments that the trip under way may mark: they have no slot or token yet, and are nobody else's."""
+        self._held = Held(self._send)
         self._reserved = 0
         self._reserved_at = 0.0
         self._credit = 0
@@ -125,6 +127,7 @@ class Worker:
         """No new marks; what is out is answered, or recorded as uncertain at the deadline; batches go back."""
         self._stopping = True
         self._credit = 0
+        self._held.let_out()
         self._event.set()
         if self.link is not None:
             await self.link.close(deadline_s)
@@ -176,16 +179,34 @@ class Worker:
         """See `service.campaigns.FreshSlot`: marked batches that were born ours."""
         now = self._clock.now_ms()
         orders: list[Order] = []
+        sizes: list[int] = []
         for claimed in claims:
             work = self._begin(claimed, now, self._policy.max_age_ms)
             segments = len(claimed.numbers) * work.parts
             self._reserved = max(0, self._reserved - segments)
             work.open = segments
+            sizes.append(segments)
             orders.append(Order(work.prepared, claimed.numbers, None, Slip(work, range(len(claimed.numbers)))))
-        self._send(orders)
+        if self.pacing.early(self._marking) and not self._stopping:
+            orders = self._hold_early(orders, sizes)
+        if orders:
+            self._send(orders)
         if self._task is None or self._task.done():
             # This bind was closed while they were committed: nobody is left to record that they were not sent.
             self._disowned()
+
+    def _hold_early(self, orders: Sequence[Order], sizes: Sequence[int]) -> list[Order]:
+        """Holds what is early, each order until its own tokens are there; the others."""
+        now: list[Order] = []
+        behind = sum(sizes)
+        for order, segments in zip(orders, sizes, strict=True):
+            behind -= segments
+            early = self.pacing.early(self._marking - behind)
+            if early:
+                self._held.hold(order, segments, early)
+            else:
+                now.append(order)
+        return now
 
     def _may_go(self) -> bool:
         return self.link is not None and not self._stopping and not self.resting and self._may_write()
@@ -202,7 +223,7 @@ class Worker:
 
     def _slots(self) -> int:
         """Of the window, what is neither used nor promised."""
-        return 0 if self.link is None else self.link.free - self._reserved - self._marking
+        return 0 if self.link is None else self.link.free - self._reserved - self._marking - self._held.segments
 
     @property
     def failure(self) -> BaseException | None:

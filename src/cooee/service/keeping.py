@@ -113,14 +113,26 @@ RECEIPTS = Rule(
 """The same for receipts as they came. How long is a setting; a row may hold a thousand: few go at once."""
 
 
+AUDIT = Rule(
+    "audit",
+    1830 * DAY,
+    "who did what, as long as it may have to be proved",
+    "drop_old_audit",
+    "count_old_audit",
+    most=200,
+)
+"""The same for lines of the audit log. How long is a setting; a line is in four indexes: few go at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Days that messages and replies are kept; 0: for ever. Days that receipts are kept as they came; 0: not at
-    all."""
+    """Days that messages, replies and lines of the audit log are kept; 0: for ever. Days that receipts are kept as
+    they came; 0: not at all."""
 
     messages_days: int = 400
     replies_days: int = 400
     receipts_days: int = 30
+    audit_days: int = AUDIT.keep_ms // DAY
 
     @property
     def receipts_ms(self) -> int:
@@ -131,4 +143,5 @@ class Keep:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """RULES, and what the settings say beyond."""
-        return (*RULES, replace(RECEIPTS, keep_ms=self.receipts_ms))
+        audit = (replace(AUDIT, keep_ms=self.audit_days * DAY),) if self.audit_days else ()
+        return (*RULES, replace(RECEIPTS, keep_ms=self.receipts_ms), *audit)

@@ -14,6 +14,7 @@ import asyncio
 import base64
 import binascii
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from cooee.model.account import Account, AccountState
 from cooee.model.clock import Clock
 from cooee.model.errors import SUSPENDED, TOO_MANY, UNAUTHORISED, ApiError
 from cooee.model.metrics import LOGIN_FAILURES
-from cooee.service.throttle import LoginThrottle, network_of
+from cooee.service.throttle import WIDER, LoginThrottle, networks_of
 from cooee.store import accounts as rows
 from cooee.store.database import Database, Tx
 
@@ -111,7 +112,7 @@ class Logins:
         self._accounts: dict[str, tuple[Account, float]] = {}
         self._reads: dict[str, asyncio.Task[Account | None]] = {}
         self._flights: dict[bytes, asyncio.Task[Any]] = {}
-        self._waiting: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
 
     async def authenticate(self, authorization: str | None, address: str) -> Account:
         """The account that an Authorization header names, for a client at `address`.
@@ -229,13 +230,18 @@ class Logins:
         self._throttle.check(user, address)
         flight = self._flights.get(key)
         if flight is None:
-            network = network_of(address)
-            mine = self._waiting.get(network, 0)
-            if len(self._flights) >= MAX_WAITING or mine >= MAX_WAITING_PER_ADDRESS:
+            network, site = networks_of(address)
+            waiting = self._waiting
+            if (
+                len(self._flights) >= MAX_WAITING
+                or waiting[network] >= MAX_WAITING_PER_ADDRESS
+                or waiting[site] >= MAX_WAITING_PER_ADDRESS * WIDER
+            ):
                 raise ApiError(TOO_MANY, retry_after=1)
-            self._waiting[network] = mine + 1
+            counted = (network, site) if site else (network,)
+            waiting.update(counted)
             flight = self._flights[key] = asyncio.create_task(verify())
-            flight.add_done_callback(lambda _: self._landed(key, network))
+            flight.add_done_callback(lambda _: self._landed(key, counted))
         found = cast("T | None", await asyncio.shield(flight))
         if found is None:
             LOGIN_FAILURES.inc()
@@ -243,11 +249,12 @@ class Logins:
             raise ApiError(UNAUTHORISED)
         return found
 
-    def _landed(self, key: bytes, network: str) -> None:
+    def _landed(self, key: bytes, counted: tuple[str, ...]) -> None:
         del self._flights[key]
-        left = self._waiting.pop(network) - 1
-        if left:
-            self._waiting[network] = left
+        for network in counted:
+            self._waiting[network] -= 1
+            if not self._waiting[network]:
+                del self._waiting[network]
 
     async def _verify(self, key: bytes, user: str, password: str) -> Account | None:
         # A NUL fits in no account's name, and PostgreSQL refuses to be asked for one; nor for half a character.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import smtplib
 import socket
 import ssl
@@ -25,6 +26,8 @@ from cooee.model.clock import Clock
 Tls = Literal["starttls", "tls", "none"]
 
 REASON_LENGTH = 200
+_ENHANCED = re.compile(r"#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![\w.@])")
+"""The enhanced status code that a reply begins with (RFC 2034 §4); some servers write a # before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,17 @@ class MailServer:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What came of it. `final`: that address gets no mail, however often it is tried. `server`: the fault is the
-    mail server's or its settings', so that the next mail fares no better. `reason` is for people."""
+    mail server's or its settings', so that the next mail fares no better. `reason` is for people.
+
+    `codes`, as in "550 5.7.1": this mail or its recipient was refused. They are all of it that a log may have: the
+    words in `reason` are the mail server's, and may hold the address.
+    """
 
     sent: bool
     reason: str = ""
     final: bool = False
     server: bool = False
+    codes: str = ""
 
 
 class _Attempt:
@@ -81,7 +89,8 @@ class _Attempt:
         except smtplib.SMTPNotSupportedError as error:
             return Verdict(False, f"the mail server cannot do what is set: {_plain(str(error))}", server=True)
         except smtplib.SMTPResponseException as error:
-            # A login, a greeting or our own sender was refused: that is no recipient's fault, also for good.
+            # A login, a greeting or our own sender was refused: that is no recipient's fault, also for good. No
+            # recipient was named by then, so that the words may go into the log.
             return Verdict(False, _said(error.smtp_code, error.smtp_error), server=True)
         except smtplib.SMTPServerDisconnected:
             return Verdict(False, "the mail server closed the connection, or did not answer in time", server=True)
@@ -196,16 +205,25 @@ def letter(server: MailServer, clock: Clock, *, to: str, subject: str, text: str
 
 
 def _refused(code: int, text: bytes | str) -> Verdict:
-    """A mail, or its recipient, was refused. What is for good is final, but where it says that we may not write
-    (RFC 3463 §3.8: x.7.x; RFC 4954 §6): that is mended by whoever runs the mail server."""
-    said = _said(code, text)
-    ours = code in (530, 534, 535, 538) or " 5.7." in said
-    return Verdict(False, said, final=code >= 500 and not ours, server=ours)
+    """A mail, or its recipient, was refused, which says nothing about the next one.
+
+    What is for good is final, but where policy or a missing login is the reason (RFC 3463 §3.8: x.7.x; RFC 4954
+    §6): that may be about us, and mended by whoever runs the mail server, or about this recipient.
+    """
+    found = _ENHANCED.match(_text(text))
+    enhanced = found[1] if found is not None else ""
+    mendable = code in (530, 534, 535, 538) or enhanced.startswith("5.7.")
+    return Verdict(
+        False, _said(code, text), final=code >= 500 and not mendable, codes=f"{code} {enhanced}".rstrip()
+    )
 
 
 def _said(code: int, text: bytes | str) -> str:
-    plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return f"the mail server said {code} {_plain(plain)}".rstrip()
+    return f"the mail server said {code} {_plain(_text(text))}".rstrip()
+
+
+def _text(text: bytes | str) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def _plain(text: str) -> str:

@@ -18,7 +18,7 @@ import structlog
 from cooee.model.clock import DAY, Clock
 from cooee.model.errors import CooeeError
 from cooee.model.metrics import REMOVED
-from cooee.service.keeping import REFS, Keep, Rule
+from cooee.service.keeping import AUDIT, REFS, Keep, Rule
 from cooee.service.packing import Packing
 from cooee.store import billing as account_pages
 from cooee.store import partitions
@@ -106,7 +106,7 @@ class Retention:
 
     def _lines(self, found: Counter[str]) -> list[Removed]:
         messages, replies = self._keep.messages_days * DAY or None, self._keep.replies_days * DAY or None
-        kept = {"campaign": messages, "message": messages, "reply": replies}
+        kept = {"campaign": messages, "message": messages, "reply": replies, AUDIT.table: None}
         kept |= {rule.table: rule.keep_ms for rule in (REFS, *self._keep.rules)}
         return [Removed(table, keep_ms, found[table]) for table, keep_ms in kept.items()]
 

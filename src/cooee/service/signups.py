@@ -31,7 +31,7 @@ from cooee.model.signup import (
 from cooee.service import audit
 from cooee.service.accounts import Accounts, check_password
 from cooee.service.settings import NEW, apply
-from cooee.service.throttle import network_of
+from cooee.service.throttle import WIDER, networks_of
 from cooee.store import accounts as account_rows
 from cooee.store import signups as rows
 from cooee.store.database import Database, Tx
@@ -125,15 +125,15 @@ class Signups:
         address is known.
         """
         check_password(password)
-        network = network_of(address)
+        network, site = networks_of(address)
         now = self._clock.now_ms()
 
         async def begin(tx: Tx) -> int | Limited | NameTaken:
             await rows.alone(tx)
-            refused = self._over(await rows.tries(tx, network, now), now)
+            refused = self._over(await rows.tries(tx, network, site, now), now)
             if refused is not None:
                 return refused
-            try_id = await rows.add_try(tx, network, now)
+            try_id = await rows.add_try(tx, network, site, now)
             return NameTaken() if await rows.taken(tx, wish.name_key, now) else try_id
 
         # The try is counted whatever comes of it: else names could be asked for without a limit.
@@ -165,6 +165,7 @@ class Signups:
         rules = self.rules
         for whose, (count, oldest), most, span in (
             ("address", tries.network, rules.per_address, HOUR),
+            ("address", tries.site, rules.per_address * WIDER, HOUR),
             ("hour", tries.hour, rules.per_hour, HOUR),
             ("day", tries.day, rules.per_day, DAY),
         ):

@@ -40,6 +40,7 @@ class Tries:
     """How many tried: (count, when the oldest of them did, UTC ms)."""
 
     network: tuple[int, int]
+    site: tuple[int, int]
     hour: tuple[int, int]
     day: tuple[int, int]
 
@@ -98,16 +99,16 @@ async def alone(tx: Tx) -> None:
     await tx.run("signup_lock")
 
 
-async def tries(tx: Tx, network: str, now: int) -> Tries:
-    """What the limits are held against."""
-    row = await tx.one("signup_tries", network=network, hour=now - HOUR, day=now - DAY)
-    counts = [value or 0 for value in row] if row is not None else [0] * 6
-    return Tries((counts[0], counts[1]), (counts[2], counts[3]), (counts[4], counts[5]))
+async def tries(tx: Tx, network: str, site: str, now: int) -> Tries:
+    """What the limits are held against. `site` is the wider network that `network` is in, "" for none."""
+    row = await tx.one("signup_tries", network=network, site=site, hour=now - HOUR, day=now - DAY)
+    counts = [value or 0 for value in row] if row is not None else [0] * 8
+    return Tries(*((counts[at], counts[at + 1]) for at in range(0, 8, 2)))
 
 
-async def add_try(tx: Tx, network: str, now: int) -> int:
+async def add_try(tx: Tx, network: str, site: str, now: int) -> int:
     """Somebody tries; the id of that."""
-    row = await tx.one("add_signup_try", network=network, at=now)
+    row = await tx.one("add_signup_try", network=network, site=site, at=now)
     if row is None:
         raise LookupError("a row that was inserted is not returned")
     return int(row[0])

@@ -12,9 +12,10 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -41,6 +42,14 @@ BUSY_S = 10.0
 
 _json = msgspec.json.Encoder()
 
+
+def _steps(*sizes: int) -> tuple[int, ...]:
+    """For 0, 1, 2… rows that are left: how many the next statement takes."""
+    return tuple(max((size for size in sizes if size <= left), default=0) for left in range(max(sizes) + 1))
+
+
+STEPS = _steps(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Statements of these sizes are kept prepared. A few sizes too many cost memory, too few cost statements."""
 
 _FATAL = (
     apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.ReadOnlyError, apsw.CorruptError,
@@ -109,14 +118,34 @@ class SqliteTx:
         self._execute(name, values)
         return self.connection.changes() if self._queries[name].text else 0
 
+    def _bound(self, query: Query, rows: Sequence[Row], values: dict[str, Any]) -> Iterator[apsw.Cursor]:
+        """Runs a `bound` query, in as many statements as its rows take."""
+        head = [values[name] for name in query.parameters]
+        at, left = 0, len(rows)
+        while left:
+            count = STEPS[left] if left < len(STEPS) else STEPS[-1]
+            chosen = chain.from_iterable(rows[at : at + count])
+            yield self.connection.execute(query.for_rows(count), [*head, *chosen])
+            at += count
+            left -= count
+
     async def many(self, name: str, rows: Sequence[Row], /, **values: Any) -> int:
         if not rows:
             return 0
+        query = self._queries[name]
+        if query.bound:
+            return sum(self.connection.changes() for _ in self._bound(query, rows, values))
         return await self.run(name, rows=self._rows(name, rows), **values)
 
     async def many_all(self, name: str, rows: Sequence[Row], /, **values: Any) -> Sequence[Row]:
         if not rows:
             return ()
+        query = self._queries[name]
+        if query.bound:
+            found: list[Row] = []
+            for cursor in self._bound(query, rows, values):
+                found += msgspec.json.decode(cursor.get) if query.folded else cursor
+            return found
         return self._execute(name, {"rows": self._rows(name, rows), **values})
 
     def after_commit(self, call: Callable[[], None]) -> None:
@@ -144,7 +173,7 @@ def open_connection(path: Path, *, readonly: bool = False) -> apsw.Connection:
         with contextlib.suppress(OSError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
-        connection = apsw.Connection(str(path), flags=flags, statementcachesize=256)
+        connection = apsw.Connection(str(path), flags=flags, statementcachesize=512)
         connection.set_busy_timeout(int(BUSY_S * 1000))
         for pragma in (
             "journal_mode = WAL" if not readonly else "query_only = ON",

@@ -141,8 +141,10 @@ def split_fields(body: Buffer, *, may_be_empty: bool) -> dict[str, Any]:
     """The fields of a JSON object by their names in lower case: their values, or msgspec.Raw with their JSON text
     where the body is large or holds a number that only `decode_value` reads.
 
-    Of names that differ only in case the last counts. ApiError -900 for anything that is no JSON object; one comma
-    too many behind a value is let pass, and half a surrogate pair becomes a NUL, which no field takes either.
+    A name's last value counts, and of names that differ only in case the one that came first last: objects with a
+    name twice are read in many ways (RFC 8259 §4), and here in one, however large the body is. ApiError -900 for
+    anything that is no JSON object; one comma too many behind a value is let pass, and half a surrogate pair
+    becomes a NUL, which no field takes either.
     """
     if body[:3] == _BOM:
         body = body[3:]

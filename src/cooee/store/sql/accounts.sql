@@ -106,7 +106,7 @@ UPDATE account SET credits = credits + :amount, ledger_no = ledger_no + 1,
 WHERE id = :id
 RETURNING ledger_no, credits;
 
--- name: add_ledger rows(account_id bigint, no bigint, amount bigint, kind text, campaign_id bigint, reason text)
+-- name: add_ledger rows(account_id bigint, no bigint, amount bigint, kind text, campaign_id bigint, reason text) bound
 INSERT INTO ledger (account_id, no, at, amount, kind, campaign_id, reason)
 SELECT r.account_id, r.no, CAST(:at AS BIGINT), r.amount, r.kind, r.campaign_id, r.reason FROM {rows} AS r;
 

@@ -1,6 +1,6 @@
 -- Campaigns and their batches: acceptance, what the API and the CLI do to them, and dealing to carriers.
 
--- name: add_campaigns rows(account_id bigint, id bigint, state bigint, originator text, body text, encoding bigint, segments bigint, concat_ref bigint, reference text, due_at bigint, wake_at bigint, started_at bigint, messages bigint, credits bigint, batches bigint, dropped_invalid bigint, dropped_duplicate bigint, dropped_international bigint)
+-- name: add_campaigns rows(account_id bigint, id bigint, state bigint, originator text, body text, encoding bigint, segments bigint, concat_ref bigint, reference text, due_at bigint, wake_at bigint, started_at bigint, messages bigint, credits bigint, batches bigint, dropped_invalid bigint, dropped_duplicate bigint, dropped_international bigint) bound
 -- All campaigns of a group commit in one statement.
 INSERT INTO campaign (account_id, id, state, originator, body, encoding, segments, concat_ref, reference, created_at,
     due_at, wake_at, started_at, messages, credits, batches, dropped_invalid, dropped_duplicate, dropped_international)
@@ -9,7 +9,7 @@ SELECT r.account_id, r.id, r.state, r.originator, r.body, r.encoding, r.segments
     r.dropped_duplicate, r.dropped_international
 FROM {rows} AS r;
 
--- name: add_batches rows(account_id bigint, campaign_id bigint, no bigint, carrier_id bigint, turn bigint, state bigint, attempt bigint, size bigint, credits_each bigint, flags bigint, not_before bigint, first_at bigint, expires_at bigint, owner bigint, marked bigint, numbers bytes)
+-- name: add_batches rows(account_id bigint, campaign_id bigint, no bigint, carrier_id bigint, turn bigint, state bigint, attempt bigint, size bigint, credits_each bigint, flags bigint, not_before bigint, first_at bigint, expires_at bigint, owner bigint, marked bigint, numbers bytes) bound
 -- A fresh message may be born claimed and marked (docs/architecture.md, step 1): then `owner` is set.
 INSERT INTO batch (account_id, campaign_id, no, carrier_id, turn, state, attempt, size, credits_each, flags,
     not_before, first_at, expires_at, owner, epoch, marked, recorded, numbers)

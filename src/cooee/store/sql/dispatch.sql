@@ -9,7 +9,7 @@
 SELECT 1 FROM campaign WHERE (account_id, id) IN (SELECT r.account_id, r.id FROM {rows} AS r)
 ORDER BY account_id, id FOR SHARE;
 
--- name: held_batches [sqlite] rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint) json(account_id, campaign_id, no, campaign_state, account_state, zone, window_opens, window_closes, sender)
+-- name: held_batches [sqlite] rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint) bound json(account_id, campaign_id, no, campaign_state, account_state, zone, window_opens, window_closes, sender)
 SELECT b.account_id, b.campaign_id, b.no, c.state AS campaign_state, a.state AS account_state, a.zone, a.window_opens,
     a.window_closes, (SELECT MIN(n.number) FROM inbound_number n WHERE n.number = c.originator) AS sender
 FROM {rows} AS r
@@ -76,7 +76,7 @@ JOIN account a ON a.id = b.account_id
 ORDER BY q.turn, q.campaign_id, q.no
 FOR SHARE OF c SKIP LOCKED;
 
--- name: take_batches rows(account_id bigint, campaign_id bigint, no bigint, marked bigint)
+-- name: take_batches rows(account_id bigint, campaign_id bigint, no bigint, marked bigint) bound
 -- Claim and first mark in one: owner, epoch + 1, and how far the first slice goes.
 UPDATE batch AS b SET state = 4, owner = :owner, epoch = b.epoch + 1, marked = r.marked, recorded = b.marked
 FROM {rows} AS r
@@ -89,7 +89,7 @@ UPDATE batch AS b SET state = r.state, not_before = r.not_before
 FROM {rows} AS r
 WHERE b.account_id = r.account_id AND b.campaign_id = r.campaign_id AND b.no = r.no AND b.state = 2;
 
--- name: advance rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint, marked bigint, recorded bigint, state bigint)
+-- name: advance rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint, marked bigint, recorded bigint, state bigint) bound
 -- Moves both offsets, and lets go of what is done or given back. Carries the epoch: after a takeover it does nothing.
 -- The plus signs keep SQLite off the index of batches that are out, which it would walk for every row.
 UPDATE batch AS b SET marked = r.marked, recorded = r.recorded, state = r.state,
@@ -107,7 +107,7 @@ SELECT r.id FROM {rows} AS r WHERE EXISTS (SELECT 1 FROM optout o WHERE o.accoun
 SELECT r.id FROM {rows} AS r
 CROSS JOIN LATERAL (SELECT 1 FROM optout o WHERE o.account_id = r.id ORDER BY o.destination LIMIT 1) AS any_of_them;
 
--- name: opted_out [sqlite] rows(account_id bigint, destination bigint) json(account_id, destination)
+-- name: opted_out [sqlite] rows(account_id bigint, destination bigint) bound json(account_id, destination)
 SELECT o.account_id, o.destination FROM {rows} AS r
 CROSS JOIN optout o ON o.account_id = r.account_id AND o.destination = r.destination;
 
@@ -134,7 +134,7 @@ FOR UPDATE OF m;
 UPDATE message AS m SET state = 0 FROM {rows} AS r
 WHERE m.account_id = r.account_id AND m.campaign_id = r.campaign_id AND m.destination = r.destination AND m.state = 1;
 
--- name: record rows(account_id bigint, campaign_id bigint, destination bigint, state bigint, attempt bigint, parts bigint, accepted bigint, flags bigint, credits bigint, first_at bigint, uncertain_until bigint, code bigint, detail text)
+-- name: record rows(account_id bigint, campaign_id bigint, destination bigint, state bigint, attempt bigint, parts bigint, accepted bigint, flags bigint, credits bigint, first_at bigint, uncertain_until bigint, code bigint, detail text) bound
 -- The journal. A newer attempt replaces an older one; within an attempt a state only rises, so a late answer
 -- raises what was uncertain. What an older attempt was raised to meanwhile stays: delivered is delivered, and one
 -- that the carrier has is open on that attempt, whatever the newer one came to: `attempt` then stays the older one,

@@ -1,6 +1,6 @@
 -- Receipts, the ids that they match by, and orphans.
 
--- name: add_refs rows(smsc_id text, at bigint, account_id bigint, campaign_id bigint, destination bigint, part bigint, attempt bigint)
+-- name: add_refs rows(smsc_id text, at bigint, account_id bigint, campaign_id bigint, destination bigint, part bigint, attempt bigint) bound
 INSERT INTO segment_ref (carrier_id, smsc_id, at, account_id, campaign_id, destination, part, attempt)
 SELECT CAST(:carrier_id AS BIGINT), r.smsc_id, r.at, r.account_id, r.campaign_id, r.destination, r.part, r.attempt
 FROM {rows} AS r WHERE true
@@ -35,7 +35,7 @@ DELETE FROM slice_answer WHERE id <= :upto;
 
 -- name: drop_slice_answers [postgres]
 
--- name: apply_receipts rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint, delivered bigint, failed bigint, code bigint, detail text)
+-- name: apply_receipts rows(account_id bigint, campaign_id bigint, destination bigint, attempt bigint, delivered bigint, failed bigint, code bigint, detail text) bound
 -- Joins receipts into the part masks; the state follows from the masks and never goes down. While a retry of the
 -- missing parts waits or is out (states 0 and 1) only the masks move, and recording the retry looks at them. A
 -- receipt for an attempt that stepped aside belongs to that attempt's own row. A failure waits while an earlier

@@ -206,3 +206,9 @@ DELETE FROM optout_past WHERE (account_id, destination, added_at, deleted_at) IN
 
 -- name: count_old_optouts
 SELECT COUNT(*) FROM optout_past WHERE deleted_at < :before;
+
+-- name: drop_old_audit
+DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :before ORDER BY at LIMIT :limit);
+
+-- name: count_old_audit
+SELECT COUNT(*) FROM audit WHERE at < :before;

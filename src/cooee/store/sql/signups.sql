@@ -7,17 +7,20 @@
 SELECT pg_advisory_xact_lock(1668247302);
 
 -- name: signup_tries
--- Of one network and of all within an hour, and what was stored within a day; and since when: the oldest of each.
+-- Of one network, of the wider one that it is in, and of all within an hour, and what was stored within a day; and
+-- since when: the oldest of each.
 SELECT
     (SELECT COUNT(*) FROM signup_try WHERE network = :network AND at > :hour),
     (SELECT MIN(at) FROM signup_try WHERE network = :network AND at > :hour),
+    (SELECT COUNT(*) FROM signup_try WHERE site = :site AND site <> '' AND at > :hour),
+    (SELECT MIN(at) FROM signup_try WHERE site = :site AND site <> '' AND at > :hour),
     (SELECT COUNT(*) FROM signup_try WHERE at > :hour),
     (SELECT MIN(at) FROM signup_try WHERE at > :hour),
     (SELECT COUNT(*) FROM signup_try WHERE at > :day AND stored = 1),
     (SELECT MIN(at) FROM signup_try WHERE at > :day AND stored = 1);
 
 -- name: add_signup_try
-INSERT INTO signup_try (at, network, stored) VALUES (:at, :network, 0) RETURNING id;
+INSERT INTO signup_try (at, network, site, stored) VALUES (:at, :network, :site, 0) RETURNING id;
 
 -- name: signup_try_stored
 UPDATE signup_try SET stored = 1 WHERE id = :id;

@@ -83,4 +83,8 @@ def same_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    return origin != "null" and urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return origin != "null" and host.lower() == request.headers.get("host", "").lower()

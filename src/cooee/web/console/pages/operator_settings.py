@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from cooee.model.errors import UNAUTHORISED, ApiError, ConfigError
-from cooee.web.console.account_form import sentence
 from cooee.web.console.pages.operator_accounts import at
+from cooee.web.console.password_form import NotChanged, change_password
 from cooee.web.console.visit import Nav, Visit
 
 
@@ -22,21 +21,14 @@ def _page(visit: Visit, problem: str | None = None, status: int = 200) -> Respon
 async def set_password(visit: Visit) -> Response:
     """Another password; every other session of this operator ends."""
     name, services = visit.operator.name, visit.services
-    new = visit.text("new")
     try:
-        await services.operators.verify(name, visit.text("current"), visit.address)
-        if new != visit.text("again"):
-            return _page(visit, "The new password was not typed the same way twice.", 400)
-        changed = await services.operators.set_password(name, new)
-    except ApiError as error:
-        if error.code is UNAUTHORISED:
-            return _page(visit, "That is not the current password.", 403)
-        page = _page(visit, f"{error}: wait a minute.", error.code.http)
-        if error.retry_after is not None:
-            page.headers["retry-after"] = str(error.retry_after)
-        return page
-    except ConfigError as error:
-        return _page(visit, sentence(error), 400)
+        changed = await change_password(
+            visit,
+            lambda current: services.operators.verify(name, current, visit.address),
+            lambda new: services.operators.set_password(name, new),
+        )
+    except NotChanged as error:
+        return error.on(_page(visit, error.problem, error.status))
     token = await services.sessions.open(changed)
     response = visit.go("/operator/settings", done="operator-password")
     visit.cookies.set_session(response, token, operator=True)

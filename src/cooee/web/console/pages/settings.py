@@ -7,7 +7,8 @@ from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
-from cooee.model.errors import UNAUTHORISED, ApiError, ConfigError
+from cooee.model.errors import ConfigError
+from cooee.web.console.password_form import NotChanged, change_password
 from cooee.web.console.visit import Nav, Page, Visit
 
 
@@ -44,18 +45,14 @@ async def set_times(visit: Visit) -> Response:
 async def set_password(visit: Visit) -> Response:
     """Another password, for people and programs alike; every other session ends."""
     account, services = visit.account, visit.services
-    new = visit.text("new")
     try:
-        await services.accounts.sign_in(account.name, visit.text("current"), visit.address)
-        if new != visit.text("again"):
-            return await _page(visit, "The new password was not typed the same way twice.", "password", 400)
-        await services.accounts.set_password(account.name, new)
-    except ApiError as error:
-        if error.code is UNAUTHORISED:
-            return await _page(visit, "That is not the current password.", "password", 403)
-        return await _page(visit, f"{error}: wait a minute.", "password", error.code.http)
-    except ConfigError as error:
-        return await _page(visit, f"{str(error)[:1].upper()}{str(error)[1:]}.", "password", 400)
+        await change_password(
+            visit,
+            lambda current: services.accounts.sign_in(account.name, current, visit.address),
+            lambda new: services.accounts.set_password(account.name, new),
+        )
+    except NotChanged as error:
+        return error.on(await _page(visit, error.problem, "password", error.status))
     mine = visit.guest.token if visit.guest is not None else None
     await services.sessions.close_all(account, but=mine)
     token = await services.sessions.open(await services.accounts.find(account.name), instead_of=mine)

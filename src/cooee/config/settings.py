@@ -1,36 +1,16 @@
-"""Settings, parsed once and frozen: defaults < a TOML file < environment `COOEE_*` < flags.
-
-Only the command line and the composition root read this; the rooms below get plain values. Every setting is a
-field of `Settings`, and docs/configuration.md is made from it.
-"""
+"""Every setting there is: a field of `Settings`, with what it takes and what it means."""
 
 from __future__ import annotations
 
 import os
 import socket
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from cooee.model.clock import zone
-from cooee.model.errors import ConfigError
-from cooee.model.msisdn import country_calling_code
-from cooee.model.options import options, unknown
-from cooee.model.originator import parse_originator
-from cooee.model.proxies import TrustedProxies
-from cooee.model.signup import check_email
-
-PREFIX = "COOEE_"
-FILE_VARIABLE = "COOEE_CONFIG"
-"""Environment variable that names the TOML file when `--config` does not."""
 ANY = "any"
 """Among `signup_senders`: every valid sender ID."""
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +174,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=36500, description="Days that replies are kept which were passed on; 0: for ever."),
     ] = 400
+    keep_receipts_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days that delivery receipts are kept as the carriers wrote them, to be shown with their "
+            "message; not longer than `keep_messages_days`. 0: none are kept, and those that were are removed.",
+        ),
+    ] = 30
+    keep_audit_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="Days that lines of the audit log are kept: who did what, when, from which address; 0: "
+            "for ever.",
+        ),
+    ] = 1830
 
     signup: Annotated[
         Literal["off", "approval", "email"],
@@ -264,141 +262,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_timeout_s: Annotated[
         float, Meta(ge=1, le=300, description="How long to wait for each answer of the mail server.")
     ] = 20.0
-    keep_receipts_days: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=36500,
-            description="Days that delivery receipts are kept as the carriers wrote them, to be shown with their "
-            "message; not longer than `keep_messages_days`. 0: none are kept, and those that were are removed.",
-        ),
-    ] = 30
 
     @property
     def node_name(self) -> str:
         """`node`, or host name and process id where it is empty."""
         return self.node or f"{socket.gethostname()}-{os.getpid()}"
-
-
-def load(
-    flags: Mapping[str, object] | None = None,
-    environ: Mapping[str, str] | None = None,
-    file: str | Path | None = None,
-) -> Settings:
-    """The settings of this process. ConfigError names what is wrong, where, and what is expected.
-
-    `flags` hold values by setting; None means not given. `file` is what `--config` names; without it the
-    environment may. `environ` defaults to the environment of the process.
-    """
-    known = options(Settings)
-    environ = os.environ if environ is None else environ
-    values: dict[str, object] = {}
-    path = file or environ.get(FILE_VARIABLE)
-    if path:
-        where = str(path)
-        for name, value in _toml(Path(path)).items():
-            if name not in known:
-                raise unknown(name, known, "setting", where)
-            values[name] = known[name].read(value, where)
-    for variable, text in environ.items():
-        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE:
-            continue
-        name = variable.removeprefix(PREFIX).lower()
-        if name not in known or variable != variable.upper():
-            raise unknown(variable, known, "setting", "the environment", PREFIX)
-        values[name] = known[name].read_text(text, f"the environment ({variable})")
-    for name, flag in (flags or {}).items():
-        if flag is None:
-            continue
-        where = f"--{name.replace('_', '-')}"
-        values[name] = (
-            known[name].read_text(flag, where) if isinstance(flag, str) else known[name].read(flag, where)
-        )
-    settings = msgspec.convert(values, Settings)
-    if settings.role != "all" and settings.database.startswith("sqlite"):
-        raise ConfigError(
-            f"role {settings.role} needs a PostgreSQL database that the nodes share; one SQLite file belongs to "
-            "one process: use role all"
-        )
-    TrustedProxies(settings.trusted_proxies)
-    if 0 < settings.keep_messages_days < 8:
-        raise ConfigError(
-            f"keep_messages_days is {settings.keep_messages_days}: receipts may come for 7 days, so use 8 or "
-            "more, or 0 to keep messages for ever"
-        )
-    _check_signup(settings)
-    return settings
-
-
-def _check_signup(settings: Settings) -> None:
-    """ConfigError where nobody could sign up with these settings, or a password would go out in the clear."""
-    if settings.smtp_password and settings.smtp_password_file:
-        raise ConfigError("smtp_password and smtp_password_file are both set: which of them holds? take one away")
-    in_the_clear = settings.smtp_tls == "none" and settings.smtp_host not in LOOPBACK
-    if settings.smtp_user and settings.smtp_host and in_the_clear:
-        raise ConfigError(
-            "smtp_tls is none and smtp_user is set: the password would go over the network in the clear; use "
-            "starttls or tls"
-        )
-    if settings.signup == "off":
-        return
-    if not settings.console and settings.role == "all":
-        raise ConfigError("signup needs the console, which is off: set console = true, or signup = off")
-    if not settings.signup_countries:
-        raise ConfigError("signup_countries is empty: name the countries that trial accounts may be of")
-    for country in settings.signup_countries:
-        try:
-            country_calling_code(country)
-        except ValueError as error:
-            raise ConfigError(f"signup_countries: {error}") from None
-    zone(settings.signup_zone)
-    for sender in settings.signup_senders:
-        if sender != ANY and parse_originator(sender) is None:
-            raise ConfigError(f"signup_senders: '{sender}' can be no sender ID")
-    if ANY in settings.signup_senders and len(settings.signup_senders) > 1:
-        raise ConfigError("signup_senders: any stands alone, for it holds every other sender ID too")
-    if settings.signup == "email" and settings.role != "api":
-        # A node without an engine sends no mail, and is better off without the password.
-        _check_mail(settings)
-
-
-def _check_mail(settings: Settings) -> None:
-    for name in ("smtp_host", "smtp_from", "public_url"):
-        if not getattr(settings, name):
-            raise ConfigError(f"signup is email, so {name} must be set")
-    try:
-        check_email(settings.smtp_from)
-    except ConfigError as error:
-        raise ConfigError(f"smtp_from: {error}") from None
-    try:
-        url = urlsplit(settings.public_url)
-        fine = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        fine = False
-    if (
-        not fine
-        or settings.public_url != settings.public_url.strip()
-        or not settings.public_url.isprintable()
-        or url.query
-        or url.fragment
-        or url.username is not None
-        or url.path not in ("", "/")
-    ):
-        raise ConfigError(
-            f"public_url is '{settings.public_url}': write it as https://sms.example.com, with nothing behind the "
-            "name and the port"
-        )
-    if bool(settings.smtp_user) != bool(settings.smtp_password or settings.smtp_password_file):
-        raise ConfigError("smtp_user needs smtp_password or smtp_password_file, and they need it")
-    for name in ("smtp_user", "smtp_password"):
-        if not getattr(settings, name).isascii():
-            raise ConfigError(f"{name} holds a character that mail servers cannot be told: use ASCII only")
-
-
-def _toml(path: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"settings file {path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings file {path} is no valid TOML: {error}") from error
