@@ -26,7 +26,8 @@ unit: .venv/.dev browser proxies
 
 # The console is tried in a real Chromium. Debian's is installed where that needs no password.
 FIND_BROWSER := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
-IN_BROWSER := $(addprefix --ignore=tests/console/,test_axe.py test_browser.py test_operator_browser.py)
+IN_BROWSER := $(addprefix --ignore=tests/console/,test_axe.py test_browser.py \
+	test_forms_browser.py test_operator_browser.py test_operator_forms_browser.py)
 APT := apt-get -q -y
 
 browser:

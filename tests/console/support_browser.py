@@ -42,6 +42,8 @@ class Running:
     """A node with the simulated SMSC, in a thread of its own."""
 
     folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings that are other than usual."""
     node: Node = field(init=False)
     made: dict[str, int] = field(default_factory=dict)
     post: FakeSmtp = field(init=False)
@@ -56,7 +58,7 @@ class Running:
         settings = Settings(
             database=f"sqlite:///{self.folder / 'cooee.db'}", simulate=True, port=0, signup="email",
             smtp_host="127.0.0.1", smtp_port=self.post.port, smtp_tls="none", smtp_from="trial@cooee.example",
-            public_url="https://sms.cooee.example",
+            public_url="https://sms.cooee.example", **self.settings,
         )  # fmt: skip
         self.node = Node(settings)
         self.run(self.node.start())
@@ -84,6 +86,15 @@ class Running:
 
     def run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def sql(self, *statements: str) -> None:
+        """What an engine, or time, would have written."""
+
+        async def work(tx: Any) -> None:
+            for each in statements:
+                tx.connection.execute(each)
+
+        self.run(self.node.database.write(work))
 
     @property
     def base(self) -> str:

@@ -247,7 +247,10 @@ class TestRecipients:
         here = f"/campaigns/{campaign}/recipients"
         assert who.get(f"{here}?number=0400+123+456").url == f"/campaigns/{campaign}/{FIRST}"
         assert "hello is no mobile number." in who.get(f"{here}?number=hello").words
-        assert who.get(f"{here}?number=0400+999+999").status == 404
+        missing = who.get(f"{here}?number=0400+999+999")
+        assert "0400 999 999 is not among the recipients of this campaign." in missing.words
+        assert 'value="0400 999 999"' in missing.text
+        assert who.get(f"/campaigns/{campaign}/61400999999").status == 404
 
 
 class TestStory:

@@ -172,6 +172,8 @@ class TestImport:
         shown = who.browser.upload("/lists/new", {"name": "Members"}, "people.csv", self.CSV)
         for fields, why in (
             ({"column": "x", "into": "0", "name": "A"}, "Choose the column"),
+            ({"column": "²", "into": "²", "name": "A"}, "Choose the column"),
+            ({"column": "100", "into": "0", "name": "A"}, "Choose the column"),
             ({"column": "2", "into": "0", "name": ""}, "Give the new list a name."),
             ({"column": "2", "into": "4242", "name": ""}, "not there any more"),
         ):

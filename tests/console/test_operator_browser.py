@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from cooee.model.msisdn import Checked
 from cooee.model.originator import Originator
@@ -74,6 +74,8 @@ def test_the_wall_is_alive(furnished: Running, chromium: Browser) -> None:
     page.keyboard.press("Enter")
     page.locator(".sms.mine .bubble", has_text="On my way").wait_for(timeout=10_000)
     assert page.evaluate("document.activeElement.id") == "text-61400000123"
+    # Nobody is so quick as to choose in the 20 ms after the exchange, before htmx knows of it.
+    expect(page.locator(".htmx-added")).to_have_count(0)
     page.locator("#place-0 select").select_option("dead")
     page.locator("#place-0 .chip", has_text="dead").wait_for(timeout=10_000)
     keep(page, "handsets")

@@ -146,6 +146,34 @@ def test_nothing_is_drawn_that_has_not_changed(live: Live) -> None:
     assert news.text.count("sms new") == 1
 
 
+def test_a_phone_that_somebody_else_turned_off_is_off_for_everybody(live: Live) -> None:
+    browser = live.browser()
+    number = 61400000005
+    live.send([number])
+    seen = shown_by(browser.get("/operator/handsets"))
+    live.phones.switch(str(number), "off")
+    news = ask(browser, seen, **{f"text-{number}": "half an ans"})
+    assert "61 400 000 005 ‖ off" in news.words
+    assert '<option value="off" selected>' in news.text
+    # The answer that was begun on it is still there.
+    assert 'value="half an ans"' in news.text
+    seen = [next((new for new in shown_by(news) if new[:12] == each[:12]), each) for each in seen]
+    assert ask(browser, seen).status == 204
+    live.phones.switch(str(number), "on")
+
+
+def test_an_answer_that_cannot_be_sent_says_so_and_stays(live: Live) -> None:
+    browser = live.browser()
+    live.send([61400000006])
+    browser.get("/operator/handsets")
+    for text, why in (("  ", "An answer has 1 to 2000 characters."), ("x" * 2001, "1 to 2000")):
+        fields = {"text-61400000006": text, "place": "0"}
+        shown = browser.post("/operator/handsets/61400000006/answer", fields, headers={"HX-Request": "true"})
+        assert (shown.status, why in shown.words) == (200, True)
+        assert f'value="{text[:2000]}"' in shown.text
+        assert browser.post("/operator/handsets/61400000006/answer", fields).status == 400
+
+
 def test_a_phone_that_is_answered_keeps_its_place(live: Live) -> None:
     browser = live.browser()
     first = 61400000010

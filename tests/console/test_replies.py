@@ -40,7 +40,8 @@ class TestInbox:
         came(who, "first of one")
         came(who, "two", handset=HANDSET + 1)
         came(who, "second of one")
-        nameless = came(who, "from a name", handset=None, originator="SHOP")
+        # A sender may be any octets at all, also such as only look like digits.
+        nameless = came(who, "from a name", handset=None, originator="²")
         shown = who.get("/replies")
         assert order(shown) == [f"/replies/from/{nameless}", f"/replies/{HANDSET}", f"/replies/{HANDSET + 1}"]
         assert "second of one" in shown.words

@@ -222,6 +222,36 @@ def test_forms_of_this_site_are_taken_with_their_origin(running: Site) -> None:
     assert "Saved." in who.browser.post("/settings/times", {"zone": "UTC"}, headers=origin).words
 
 
+def test_an_address_that_only_takes_forms_leads_to_the_page_that_has_them(running: Site) -> None:
+    """A page that refused a form has its address: a filter on it, its pager and a reload ask for that."""
+    who = person(running)
+    running.operator("lee")
+    lee = Browser(running)
+    lee.sign_in_operator("lee")
+    for browser, path, page in (
+        (who.browser, "/sign-out", "/"),
+        (who.browser, "/settings/password", "/settings"),
+        (who.browser, "/lists/7/add?q=0400+1", "/lists/7?q=0400+1"),
+        (who.browser, "/compose/7/send", "/compose/7"),
+        (lee, "/operator/theme", "/operator"),
+        (lee, "/operator/unrouted/all?number=1998&before=1-2", "/operator/unrouted?number=1998&before=1-2"),
+        (lee, "/operator/accounts/7/senders/only", "/operator/accounts/7/senders"),
+        (lee, "/operator/handsets/61400000001/answer", "/operator/handsets"),
+    ):
+        shown = browser.get(path, follow=False)
+        assert (shown.status, shown.header("location")) == (303, page)
+        strict(shown)
+    for module in (*MODULES, *OPERATOR_MODULES):
+        for page_ in module.PAGES:
+            browser = lee if page_.path.startswith("/operator") else who.browser
+            if page_.get is None:
+                path = page_.path.replace("{id}", "7").replace("{number}", "61400000001")
+                assert browser.get(path, follow=False).status == 303, path
+    assert who.get("/").status == 200, "nobody is signed out"
+    outside = Browser(running).get("/operator/accounts/7/password", follow=False)
+    assert outside.header("location") == "/operator/sign-in?next=/operator/accounts/7/password"
+
+
 def test_what_is_not_there_and_what_is_not_taken(running: Site) -> None:
     who = person(running)
     for path in ("/nothing", "/campaigns/0", "/campaigns/99999999999999999999", "/static/x/console.css", "/a/b/c"):

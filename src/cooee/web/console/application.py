@@ -83,6 +83,7 @@ class Application:
         self.pages: list[Page] = [
             page for module in modules for page in module.PAGES if page.there is None or page.there(settings)
         ]
+        self._shown = {page.path for page in self.pages if page.get is not None}
         routes = [self._route(page) for page in self.pages]
         routes.append(Route("/static/{digest}/{name:path}", self._assets.respond))
         self._router = Router(routes, default=self._missing)
@@ -147,10 +148,26 @@ class Application:
         return response
 
     def _handler(self, page: Page, request: Request) -> Handler:
-        handler = page.post if request.method == "POST" else page.get
+        handler = page.post if request.method == "POST" else page.get or self._above(page.path)
         if handler is None or request.method not in ("GET", "HEAD", "POST"):
             raise HTTPException(405)
         return handler
+
+    def _above(self, path: str) -> Handler:
+        """Leads from an address that only takes forms to the page above it. A page that refused a form has such an
+        address: its filter, pager and theme switch lead there, and so does a reload from the address bar.
+        """
+        steps = 0
+        while path not in self._shown:
+            path = path.rpartition("/")[0] or "/"
+            steps += 1
+
+        async def above(visit: Visit) -> Response:
+            url = visit.request.url
+            target = "/".join(url.path.split("/")[:-steps]) or "/"
+            return RedirectResponse(f"{target}?{url.query}" if url.query else target, 303)
+
+        return above
 
     async def _recognise(self, visit: Visit) -> None:
         visit.guest = await self._guest(visit, operator=visit.operator_side)
@@ -176,7 +193,7 @@ class Application:
     async def _read_form(visit: Visit, limit: int) -> None:
         request = visit.request
         declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isascii() and declared.isdigit() and int(declared) > limit:
             raise _TooLarge
         visit.form = await request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=limit)
         given = request.headers.get(HEADER) or visit.text(FIELD)

@@ -112,7 +112,7 @@ def groups(value: int) -> tuple[str, ...]:
 def msisdn(value: int | str) -> Markup:
     """Shown in groups, copied bare: the gaps are the style sheet's."""
     text = str(value)
-    if not text.isdigit() or len(text) > 15:
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
         return Markup('<span class="msisdn">{}</span>').format(text)
     inner = Markup("").join(Markup("<i>{}</i>").format(part) for part in groups(int(text)))
     return Markup('<span class="msisdn">{}</span>').format(inner)

@@ -177,6 +177,13 @@ class Visit:
         value = self.form.get(name)
         return value if isinstance(value, UploadFile) and value.filename else None
 
+    def file_again(self, name: str) -> str | None:
+        """What to say where a form comes back that a file was chosen for; None where none was."""
+        upload = self.upload(name)
+        if upload is None:
+            return None
+        return f"Choose {(upload.filename or '')[:80]} again: a form that comes back cannot keep a file."
+
     def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page, or a part of one."""
         return HTMLResponse(self.look.render(template, self, values), status)

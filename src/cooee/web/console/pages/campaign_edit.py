@@ -25,7 +25,6 @@ def _page(visit: Visit, campaign: CampaignFull, form: MessageForm, status: int =
         form=form,
         view=preview(as_sent(visit.account, form.message)),
         senders=sorted(visit.account.approved) if visit.account.approved_only else [],
-        soonest=local_input(visit.services.clock.now_ms(), visit),
     )
 
 

@@ -39,6 +39,9 @@ async def _page(
     chosen: Sequence[int] = (),
     status: int = 200,
 ) -> Response:
+    file_again = visit.file_again("file")
+    if file_again is not None:
+        form.problems.setdefault("file", file_again)
     values: dict[str, Any] = {
         "form": form,
         "view": preview(as_sent(visit.account, form.message)),
@@ -50,7 +53,6 @@ async def _page(
         "chosen": chosen,
         "lists": await visit.services.audience.overview(visit.account),
         "senders": await _senders(visit),
-        "soonest": local_input(visit.services.clock.now_ms(), visit),
     }
     return visit.page("compose.html", status, **values)
 
@@ -100,14 +102,14 @@ async def _kept(
     pages: list[tuple[str, AsyncIterator[Sequence[int]]]] = []
     keeps = visit.text("keep") == "1"
     draft_text, copy_text = visit.text("draft"), visit.text("copied")
-    if draft_text.isdigit() and len(draft_text) <= 16:
+    if draft_text.isascii() and draft_text.isdigit() and len(draft_text) <= 16:
         draft = await services.drafts.find(account, int(draft_text))
         if draft is not None and draft.campaign_id is not None:
             draft = None
         if draft is not None and keeps:
             for_words = f"{draft.body.recipients:,} from before"
             pages.append((for_words, services.drafts.numbers(account, draft.id)))
-    if copy_text.isdigit() and len(copy_text) <= 16:
+    if copy_text.isascii() and copy_text.isdigit() and len(copy_text) <= 16:
         campaign = await services.history.find(account, int(copy_text))
         if campaign is not None:
             copied, size = campaign.line.id, campaign.line.messages

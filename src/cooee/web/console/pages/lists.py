@@ -10,11 +10,13 @@ from cooee.model.errors import ApiError, ConfigError
 from cooee.model.msisdn import parse
 from cooee.service.audience import ListView
 from cooee.service.intake import Intake, Taken
+from cooee.service.sheets import MAX_COLUMNS
 from cooee.web.console.visit import UPLOAD, Nav, NotFound, Page, Visit
 
 PAGE = 100
 MAX_NAME = 255
 PASTED = 4 * 1024 * 1024
+ONE_OF_THEM = "Take the numbers or the file now, and add the other one to the list then."
 
 
 async def listing(visit: Visit) -> Response:
@@ -60,6 +62,8 @@ async def make(visit: Visit) -> Response:
     elif len(name) > MAX_NAME or not name.isprintable():
         problems["name"] = f"A name has up to {MAX_NAME} printable characters."
     upload = visit.upload("file")
+    if upload is not None and pasted.strip():
+        problems["numbers"] = ONE_OF_THEM
     if not problems and upload is not None and upload.filename:
         try:
             number = await visit.services.imports.keep(visit.account, upload.filename[:80], upload.file)
@@ -74,6 +78,9 @@ async def make(visit: Visit) -> Response:
         else:
             list_id = await visit.services.audience.create(visit.account, name, found.numbers)
             return visit.go(f"/lists/{list_id}", done="list-made", left_out=found.invalid)
+    file_again = visit.file_again("file")
+    if file_again is not None:
+        problems.setdefault("file", file_again)
     return visit.page("list_new.html", 400, name=name, pasted=pasted, problems=problems)
 
 
@@ -124,6 +131,8 @@ async def add(visit: Visit) -> Response:
     """More numbers, pasted; or on to the columns of a file."""
     each = await _list(visit)
     upload = visit.upload("file")
+    if upload is not None and visit.text("numbers").strip():
+        return await _show(visit, each, problem=ONE_OF_THEM, pasted=visit.text("numbers"), status=400)
     if upload is not None and upload.filename:
         try:
             number = await visit.services.imports.keep(visit.account, upload.filename[:80], upload.file)
@@ -191,18 +200,23 @@ async def _columns(visit: Visit, problem: str | None = None, status: int = 200) 
         return visit.page(template, upload=upload, progress=upload.progress)
     table = await imports.table(account, upload)
     lists = await visit.services.audience.overview(account)
+    column, into = _whole(visit.text("column")), _whole(visit.text("into"))
     return visit.page(
         "list_columns.html",
         status,
         upload=upload,
         table=table,
         rows=table.sample[:8],
-        best=_best(visit, table.sample, len(table.columns)),
+        best=column if column is not None else _best(visit, table.sample, len(table.columns)),
         lists=lists,
-        into=visit.key("list") or 0,
+        into=into if into is not None else visit.key("list") or 0,
         name=visit.text("name") or visit.query("name") or upload.name.rpartition(".")[0] or upload.name,
         problem=problem,
     )
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else None
 
 
 def _best(visit: Visit, sample: tuple[tuple[int, tuple[str, ...]], ...], width: int) -> int:
@@ -225,15 +239,14 @@ async def begin(visit: Visit) -> Response:
     here = f"/lists/upload/{upload.id}"
     if upload.progress is not None:
         return visit.go(here)
-    column, into = visit.text("column"), visit.text("into")
+    column, list_id = _whole(visit.text("column")), _whole(visit.text("into")) or None
     name = visit.text("name").strip()
-    if not column.isdigit() or int(column[:4]) >= 100:
+    if column is None or column >= MAX_COLUMNS:
         return await _columns(visit, "Choose the column that holds the numbers.", 400)
-    list_id = int(into) if into.isdigit() and 0 < len(into) <= 16 and int(into) else None
     if list_id is None and (not name or len(name) > MAX_NAME or not name.isprintable()):
         return await _columns(visit, "Give the new list a name.", 400)
     try:
-        await imports.begin(account, upload, int(column), list_id=list_id, name=name)
+        await imports.begin(account, upload, column, list_id=list_id, name=name)
     except ApiError:
         return await _columns(visit, "That list is not there any more.", 400)
     return visit.go(here)

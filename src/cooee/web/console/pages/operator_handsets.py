@@ -24,16 +24,18 @@ MAX_TEXT = 2000
 HOME = "AU"
 """The country whose local form a number may be typed in."""
 _NUMBER = re.compile(r"[0-9]{6,15}")
-_SHOWN = re.compile(r"([0-9]{6,15}):([0-9]{1,10}):([0-9]{1,15})")
+_SHOWN = re.compile(rf"([0-9]{{6,15}}):([0-9]{{1,10}}):([0-9]{{1,15}}):({'|'.join(STATES)})")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a place of the wall shows on somebody's page: a phone, its version, when its newest message came."""
+    """What a place of the wall shows on somebody's page: a phone, its version, when its newest message came, its
+    state."""
 
     number: str
     version: int
     last_at: int
+    state: str
 
 
 def _phones(visit: Visit) -> Phones:
@@ -64,7 +66,8 @@ async def wall(visit: Visit) -> Response:
 
 
 async def changed(visit: Visit) -> Response:
-    """What is other than somebody's page shows it: phones that have something new, and new phones."""
+    """What is other than somebody's page shows it: screens of phones that have something new; new phones and those
+    that somebody turned on or off, with the answer that was begun on them."""
     phones = _phones(visit)
     shown = [_shown(text) for text in visit.texts("shown")[:PLACES]]
     shown += [None] * (PLACES - len(shown))
@@ -73,15 +76,17 @@ async def changed(visit: Visit) -> Response:
     if _NUMBER.fullmatch(chosen):
         busy.insert(0, chosen)
     places = arrange([each.number if each is not None else None for each in shown], phones.latest(PLACES), busy)
-    news: list[tuple[int, Phone, Shown | None]] = []
+    news: list[tuple[int, Phone, Shown | None, str]] = []
     for place, number in enumerate(places):
         if number is None:
             continue
         before, phone = shown[place], phones.phone(number)
         if before is None or before.number != number:
-            news.append((place, phone, None))
+            news.append((place, phone, None, ""))
+        elif before.state != phone.state:
+            news.append((place, phone, None, visit.text(f"text-{number}")[:MAX_TEXT]))
         elif before.version != phone.version:
-            news.append((place, phone, before))
+            news.append((place, phone, before, ""))
     if not news:
         return Response(status_code=204)
     return visit.page("_handsets_changed.html", news=news, states=STATES)
@@ -101,7 +106,7 @@ def arrange(shown: Sequence[str | None], latest: Sequence[str], kept: Sequence[s
 
 def _shown(text: str) -> Shown | None:
     found = _SHOWN.fullmatch(text)
-    return None if found is None else Shown(found[1], int(found[2]), int(found[3]))
+    return None if found is None else Shown(found[1], int(found[2]), int(found[3]), found[4])
 
 
 def _number(visit: Visit) -> str:
@@ -116,15 +121,19 @@ async def answer(visit: Visit) -> Response:
     phones, number = _phones(visit), _number(visit)
     to = visit.text("to").strip() or phones.phone(number).answers_to
     text = visit.text(f"text-{number}")
+    problem = None
     if not to.isascii() or not to.isdigit():
-        raise Refused("A phone can answer a number only: this sender is a name, or nobody has written to it yet.")
-    if not text.strip() or len(text) > MAX_TEXT:
-        raise Refused(f"An answer has 1 to {MAX_TEXT} characters.")
-    try:
-        phones.answer(number, to, text)
-    except (ValueError, CooeeError) as error:
-        raise Refused(f"That cannot be sent: {error}.") from None
-    return _drawn(visit, phones, number)
+        problem = "A phone can answer a number only: this sender is a name, or nobody has written to it yet."
+    elif not text.strip() or len(text) > MAX_TEXT:
+        problem = f"An answer has 1 to {MAX_TEXT} characters."
+    else:
+        try:
+            phones.answer(number, to, text)
+        except (ValueError, CooeeError) as error:
+            problem = f"That cannot be sent: {error}."
+    if problem is not None and not visit.live:
+        raise Refused(problem)
+    return _drawn(visit, phones, number, problem)
 
 
 async def switch(visit: Visit) -> Response:
@@ -137,18 +146,21 @@ async def switch(visit: Visit) -> Response:
     return _drawn(visit, phones, number)
 
 
-def _drawn(visit: Visit, phones: Phones, number: str) -> Response:
-    """The phone as it is now; for a browser without htmx, the wall with that phone on it."""
+def _drawn(visit: Visit, phones: Phones, number: str, problem: str | None = None) -> Response:
+    """The phone as it is now, with what was typed where there is a `problem` with it; for a browser without htmx,
+    the wall with that phone on it."""
     if not visit.live:
         return visit.go("/operator/handsets", phone=number)
     place = visit.text("place")
     return visit.page(
         "_handset.html",
-        place=int(place) if place.isdigit() and len(place) <= 2 else 0,
+        place=int(place) if place.isascii() and place.isdigit() and len(place) <= 2 else 0,
         phone=phones.phone(number),
         states=STATES,
         seen=visit.services.clock.now_ms() - 1000,
         focus=bool(visit.text(f"text-{number}")),
+        problem=problem,
+        typed=visit.text(f"text-{number}")[:MAX_TEXT] if problem is not None else "",
     )
 
 

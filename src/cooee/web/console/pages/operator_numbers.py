@@ -94,8 +94,9 @@ async def unrouted(visit: Visit) -> Response:
 
 
 async def _unrouted(visit: Visit, problem: str | None = None, status: int = 200) -> Response:
-    wanted = visit.query("number").strip().replace("\0", "")[:32]
-    before = _key(visit.query("before"))
+    wanted = (visit.query("number") or visit.text("number")).strip().replace("\0", "")[:32]
+    place = visit.query("before") or visit.text("before")
+    before = _key(place)
     found = await visit.services.desk.numbers.unrouted_page(
         number_of(wanted) if wanted else None, before=before, limit=PAGE + 1
     )
@@ -108,7 +109,9 @@ async def _unrouted(visit: Visit, problem: str | None = None, status: int = 200)
         lines=lines,
         number=wanted,
         whose=visit.text("whose")[:64],
+        chosen=set(visit.texts("reply")),
         problem=problem,
+        place=place if before is not None else "",
         first=before is None,
         next_before=f"{lines[-1].received_at}-{lines[-1].id}" if more else None,
     )
@@ -207,6 +210,7 @@ async def _keywords(visit: Visit, problem: str | None = None, status: int = 200)
         stop=[word for word, kind in words if kind is ReplyKind.STOP],
         start=[word for word, kind in words if kind is ReplyKind.START],
         word=visit.text("word")[:80],
+        kind=visit.text("kind"),
         problem=problem,
     )
 

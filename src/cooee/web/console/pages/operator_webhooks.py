@@ -86,22 +86,26 @@ async def _of_account(
     problem: str | None = None,
     said: str | None = None,
     place: str = "",
+    typed: bool = False,
     status: int = 200,
 ) -> Response:
-    hook = await visit.services.webhooks.show(account.name)
+    known = await visit.services.webhooks.show(account.name)
+    hook = known if known is not None and known.on else None
     used, stop, start = await visit.services.desk.keywords.settings(account.name)
     numbers = [each for each in await visit.services.desk.numbers.list() if each.account in (account.name, None)]
+    at_hook, at_words = typed and place == "webhook", typed and place == "keywords"
     return visit.page(
         "operator_account_replies.html",
         status,
         found=account,
-        hook=hook if hook is not None and hook.on else None,
-        parked=hook.parked if hook is not None else 0,
+        hook=hook,
+        parked=known.parked if known is not None else 0,
         numbers=numbers,
-        keywords=used,
-        stop=visit.text("stop") if place == "keywords" else stop or "",
-        start=visit.text("start") if place == "keywords" else start or "",
-        url=visit.text("url")[:2000] if place == "webhook" else "",
+        keywords=visit.text("keywords") == "1" if at_words else used,
+        stop=visit.text("stop") if at_words else stop or "",
+        start=visit.text("start") if at_words else start or "",
+        url=visit.text("url").strip()[:2000] if at_hook else "",
+        username=visit.text("username")[:128] if at_hook else hook.username if hook is not None else "",
         problem=problem,
         said=said,
         place=place,
@@ -115,7 +119,7 @@ async def set_webhook(visit: Visit) -> Response:
     known = await visit.services.webhooks.show(account.name)
     if url == NONE or (not url and not (known is not None and known.on)):
         return await _of_account(
-            visit, account, problem="Say where replies are to be sent.", place="webhook", status=400
+            visit, account, problem="Say where replies are to be sent.", place="webhook", typed=True, status=400
         )
     try:
         await visit.services.webhooks.set(
@@ -125,7 +129,7 @@ async def set_webhook(visit: Visit) -> Response:
             password=visit.text("password") or None,
         )
     except ConfigError as error:
-        return await _of_account(visit, account, problem=sentence(error), place="webhook", status=400)
+        return await _of_account(visit, account, problem=sentence(error), place="webhook", typed=True, status=400)
     return visit.go(f"/operator/accounts/{account.id}/replies", done="account-saved")
 
 
@@ -173,7 +177,7 @@ async def set_keywords(visit: Visit) -> Response:
             if text != (known or ""):
                 await keywords.answer(account.name, kind, text)
     except ConfigError as error:
-        return await _of_account(visit, account, problem=sentence(error), place="keywords", status=400)
+        return await _of_account(visit, account, problem=sentence(error), place="keywords", typed=True, status=400)
     if used != (visit.text("keywords") == "1"):
         await keywords.use(account.name, on=not used)
     return visit.go(f"/operator/accounts/{account.id}/replies", done="account-saved")

@@ -30,9 +30,12 @@ async def listing(visit: Visit) -> Response:
     problem = None
     if wanted:
         number = parse(wanted[:64], visit.account.country)
-        if number is not None:
+        if number is None:
+            problem = f"{wanted[:64]} is no mobile number."
+        elif await visit.services.stories.of(visit.account, campaign, number) is None:
+            problem = f"{wanted[:64]} is not among the recipients of this campaign."
+        else:
             return visit.go(f"{here}/{number}")
-        problem = f"{wanted[:64]} is no mobile number."
     state = visit.query("state")
     after = visit.key("after") or 0
     rows = await visit.services.history.recipients(

@@ -19,23 +19,25 @@ async def show(visit: Visit) -> Response:
 
 
 async def _page(
-    visit: Visit, *, problem: str | None = None, said: str | None = None, url: str = "", status: int = 200
+    visit: Visit, *, problem: str | None = None, said: str | None = None, typed: bool = False, status: int = 200
 ) -> Response:
     webhooks, name = visit.services.webhooks, visit.account.name
-    hook = await webhooks.show(name)
+    known = await webhooks.show(name)
+    hook = known if known is not None and known.on else None
     state = visit.query("state")
     return visit.page(
         "webhook.html",
         status,
-        hook=hook if hook is not None and hook.on else None,
+        hook=hook,
         deliveries=await webhooks.deliveries(name, state=STATES.get(state), limit=SHOWN),
         state=state if state in STATES else "",
         states=STATES,
         most=SHOWN,
-        parked=0 if hook is None else hook.parked,
+        parked=0 if known is None else known.parked,
         problem=problem,
         said=said,
-        url=url,
+        url=visit.text("url").strip()[:2000] if typed else "",
+        username=visit.text("username")[:128] if typed else hook.username if hook is not None else "",
     )
 
 
@@ -49,13 +51,13 @@ async def save(visit: Visit) -> Response:
     known = await visit.services.webhooks.show(visit.account.name)
     on = known is not None and known.on
     if (not url and not on) or url == NONE:
-        return await _page(visit, problem="Say where replies are to be sent.", status=400)
+        return await _page(visit, problem="Say where replies are to be sent.", typed=True, status=400)
     try:
         await visit.services.webhooks.set(
             visit.account.name, url=url or None, username=username, password=password or None
         )
     except ConfigError as error:
-        return await _page(visit, problem=_sentence(error), url=url, status=400)
+        return await _page(visit, problem=_sentence(error), typed=True, status=400)
     return visit.go("/settings/webhook", done="webhook-saved")
 
 

@@ -41,6 +41,11 @@
     for (const box of event.target.form.querySelectorAll(`input[type=checkbox][name="${name}"]`)) box.checked = event.target.checked;
   });
 
+  // --- whoever gives a time wants it to be then --------------------------------------------------------------
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("input[name=at]")) event.target.form.elements.when.value = "later";
+  });
+
   // --- plots -----------------------------------------------------------------------------------------------
   const plots = new Map();
 
