@@ -84,7 +84,8 @@ class Work:
         self.recorded = claim.start
         """Every position before this one has its row, or gets it with `pending`."""
         self.answered = bytearray(len(claim.numbers))
-        self.answered[: claim.start] = b"\1" * claim.start
+        if claim.start:
+            self.answered[: claim.start] = b"\1" * claim.start
         self.open = 0
         self.pending = Pending()
         self.partial: dict[int, Partial] = {}
@@ -108,9 +109,8 @@ class Work:
             self.recorded = self.marked if gap < 0 else gap
 
     def step(self, numbers: Sequence[int], retry_no: int, release: bool) -> Step:
-        """This batch's part in a trip; takes what is pending."""
+        """This batch's part in a trip; takes what is pending. To be called after `advance`."""
         pending, self.pending = self.pending, Pending()
-        self.advance()
         claim = self.claim
         return Step(
             key=claim.key,

@@ -214,14 +214,17 @@ class Api:
         if resource.get is not None and method == "GET":
             return await resource.get(self._services, Request(who, Fields({}), None, "", room.leave))
         body = await read_body(receive, self._settings.body_limit, headers.get(b"content-length"), room, who.id)
-        split = partial(split_fields, body, may_be_empty=resource.may_be_empty)
         large = len(body) > LARGE
-        fields = Fields(await self._recipients.aside(split) if large else split())
+        if large:
+            found = await self._recipients.aside(partial(split_fields, body, may_be_empty=resource.may_be_empty))
+        else:
+            found = split_fields(body, may_be_empty=resource.may_be_empty)
+        fields = Fields(found)
         handler = resource.handler or _action(resource, fields)
         key = digest = None
         if handler is campaign.create and (key := _idempotency_key(headers)) is not None:
             digest = await self._recipients.aside(partial(_digest, body)) if large else _digest(body)
-        del body, split
+        del body, found
 
         def release() -> None:
             fields.clear()

@@ -9,7 +9,7 @@
 SELECT 1 FROM campaign WHERE (account_id, id) IN (SELECT r.account_id, r.id FROM {rows} AS r)
 ORDER BY account_id, id FOR SHARE;
 
--- name: held_batches [sqlite] rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint) bound json(account_id, campaign_id, no, campaign_state, account_state, zone, window_opens, window_closes, sender)
+-- name: held_batches [sqlite] rows(account_id bigint, campaign_id bigint, no bigint, epoch bigint) json(account_id, campaign_id, no, campaign_state, account_state, zone, window_opens, window_closes, sender)
 SELECT b.account_id, b.campaign_id, b.no, c.state AS campaign_state, a.state AS account_state, a.zone, a.window_opens,
     a.window_closes, (SELECT MIN(n.number) FROM inbound_number n WHERE n.number = c.originator) AS sender
 FROM {rows} AS r
@@ -107,7 +107,7 @@ SELECT r.id FROM {rows} AS r WHERE EXISTS (SELECT 1 FROM optout o WHERE o.accoun
 SELECT r.id FROM {rows} AS r
 CROSS JOIN LATERAL (SELECT 1 FROM optout o WHERE o.account_id = r.id ORDER BY o.destination LIMIT 1) AS any_of_them;
 
--- name: opted_out [sqlite] rows(account_id bigint, destination bigint) bound json(account_id, destination)
+-- name: opted_out [sqlite] rows(account_id bigint, destination bigint) json(account_id, destination)
 SELECT o.account_id, o.destination FROM {rows} AS r
 CROSS JOIN optout o ON o.account_id = r.account_id AND o.destination = r.destination;
 
