@@ -305,3 +305,27 @@ def test_what_goes_ahead_leaves_when_the_bucket_is_back_at_zero() -> None:
     unlimited = Pacing(clock, 0)
     unlimited.take(100)
     assert unlimited.early(100) == 0
+
+
+def test_nothing_is_taken_far_in_advance() -> None:
+    """A campaign of long messages may take the bucket far below zero: what comes then queues up."""
+    clock = ManualClock()
+    pacing = Pacing(clock, 1)
+    clock.advance(30)
+    assert pacing.room(1) == 1
+    pacing.take(6)
+    assert not pacing.may_go_ahead(1)
+    clock.advance(4)
+    assert pacing.may_go_ahead(1)
+    pacing.take(1)
+    assert pacing.early() == pytest.approx(2)
+
+
+def test_what_went_ahead_waits_for_the_end_of_a_standstill() -> None:
+    clock = ManualClock()
+    for pacing in (Pacing(clock, 10), Pacing(clock, 0)):
+        clock.advance(1)
+        pacing.throttled()
+        assert 0.5 <= pacing.early() <= 1.5
+        clock.advance(1.5)
+        assert pacing.early() == 0

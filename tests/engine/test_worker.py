@@ -709,6 +709,31 @@ def test_of_those_that_come_together_each_leaves_with_its_own_token(database_url
     run(main)
 
 
+def test_what_is_held_stands_still_with_the_bind(database_url: str) -> None:
+    """The carrier asks to slow down while it is held."""
+
+    async def main() -> None:
+        async with bench(database_url, window=100, tps=40) as it:
+            await it.at_rest()
+            it.clock.advance(2)
+            committed = []
+            for at in range(6):
+                new = await it.world.new([FIRST + at])
+                await it.accepted(new)
+                committed.append(new)
+            assert all(it.worker.reserve(1) for _ in committed)
+            loop = asyncio.get_running_loop()
+            it.adopt(*committed)
+            assert it.link.writes == [4]
+            it.worker.pacing.throttled()
+            began = loop.time()
+            await until(lambda: len(it.link.sent) == 6)
+            assert loop.time() - began > 0.45
+            await until(it.settled)
+
+    run(main)
+
+
 def test_a_fresh_message_to_someone_who_opted_out_is_not_born_marked(database_url: str) -> None:
     async def main() -> None:
         async with bench(database_url) as it:

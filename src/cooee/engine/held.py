@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from cooee.carriers.base import Order
 
+SOON_S = 0.001
+"""A wait that no timer is set for."""
+
 
 class Held:
-    """Orders that are written later, each after its own time, by `send`. Used on the event loop."""
+    """Orders in the order in which they came, each of which goes to `send` once its tokens are there.
 
-    def __init__(self, send: Callable[[Sequence[Order]], None]) -> None:
+    `early(behind)` tells in how many seconds that is, for one that has so many segments behind it. It is asked
+    again when the time has come, for the rate may have changed. Used on the event loop.
+    """
+
+    def __init__(self, early: Callable[[int], float], send: Callable[[Sequence[Order]], None]) -> None:
+        self._early = early
         self._send = send
-        self._orders: dict[int, tuple[Order, int]] = {}
+        self._orders: deque[tuple[Order, int]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self.segments = 0
         """Of all that waits."""
 
-    def hold(self, order: Order, segments: int, seconds: float) -> None:
-        """Writes it in so many seconds, or with `let_out`."""
-        key = id(order)
-        self._orders[key] = (order, segments)
-        self.segments += segments
-        asyncio.get_running_loop().call_later(seconds, self._over, key)
+    def hold(self, orders: Sequence[Order], sizes: Sequence[int]) -> None:
+        """Takes orders of so many segments each; what is not early goes to `send` at once."""
+        self._orders.extend(zip(orders, sizes, strict=True))
+        self.segments += sum(sizes)
+        self.look()
 
-    def let_out(self) -> None:
-        """Writes everything now."""
-        for key in list(self._orders):
-            self._over(key)
-
-    def _over(self, key: int) -> None:
-        held = self._orders.pop(key, None)
-        if held is not None:
-            order, segments = held
+    def look(self) -> None:
+        """Lets go of what is not early, or not any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due: list[Order] = []
+        while self._orders:
+            order, segments = self._orders[0]
+            wait = self._early(self.segments - segments)
+            if wait > SOON_S:
+                self._timer = asyncio.get_running_loop().call_later(wait, self.look)
+                break
+            self._orders.popleft()
             self.segments -= segments
-            self._send([order])
+            due.append(order)
+        if due:
+            self._send(due)
+
+    def let_go(self) -> None:
+        """Hands everything to `send` now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        orders = [order for order, _ in self._orders]
+        self._orders.clear()
+        self.segments = 0
+        if orders:
+            self._send(orders)

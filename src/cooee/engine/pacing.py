@@ -3,10 +3,10 @@
 Tokens are segments. A bucket holds a tenth of a second's worth, one at least, so that the SMSC's own meter,
 whatever its window, never sees a burst. A long message may take the bucket below zero: it goes whole, and the next
 one waits. So may a single message that is accepted while a campaign takes every token: it goes ahead of the
-campaign, at half of the rate at most. It leaves once the bucket is back at zero (`early`), the time of a token or
-so, for until then it would be one more than the rate allows; and the campaign waits for what it took.
-When the carrier throttles, the bind stands still for about a second and its rate falls by a third; it rises again
-by a twentieth of the full rate a second.
+campaign, at half of the rate at most. It leaves once the bucket is back at zero (`early`), the time of two tokens
+or a second at most, for until then it would be one more than the rate allows; and the campaign waits for what it
+took. When the carrier throttles, the bind stands still for about a second and its rate falls by a third; it rises
+again by a twentieth of the full rate a second.
 """
 
 from __future__ import annotations
@@ -64,9 +64,12 @@ class Pacing:
 
     def may_go_ahead(self, segments: int) -> bool:
         """Whether a single message of so many segments may go although there is no room. If so, `take` them, and
-        write them when they are not `early` any more."""
+        write them when they are not `early` any more. Not where that would be long: what waits in memory and is
+        marked is uncertain after a crash, and no pause reaches it."""
         self._refill()
         if not self._tps or self._at < self._blocked_until or self._ahead < segments:
+            return False
+        if segments - self._tokens > max(self._tps, 2.0) * self._factor:
             return False
         self._ahead -= segments
         return True
@@ -77,12 +80,13 @@ class Pacing:
             self._tokens -= segments
 
     def early(self, promised: int = 0) -> float:
-        """Seconds until the bucket is back at zero, `promised` segments that have yet to be taken included; 0 when
-        what was taken may leave at once."""
+        """Seconds until the bucket is back at zero, `promised` segments that have yet to be taken included, and
+        until a carrier that asked to slow down has had its rest; 0 when what was taken may leave at once."""
+        rest = max(0.0, self._blocked_until - self._clock.monotonic()) if self._blocked_until else 0.0
         if not self._tps or self._tokens >= promised:
-            return 0.0
+            return rest
         self._refill()
-        return max(0.0, (promised - self._tokens) / (self._tps * self._factor))
+        return max(rest, (promised - self._tokens) / (self._tps * self._factor))
 
     def wait(self) -> float:
         """Seconds until there is room again; 0 when there is."""

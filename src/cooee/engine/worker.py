@@ -85,7 +85,7 @@ class Worker:
         self._next_claim = 0.0
         self._marking = 0
         """Segments that the trip under way may mark: they have no slot or token yet, and are nobody else's."""
-        self._held = Held(self._send)
+        self._held = Held(self._early, self._send)
         self._reserved = 0
         self._reserved_at = 0.0
         self._credit = 0
@@ -124,10 +124,11 @@ class Worker:
         self._event.set()
 
     async def stop(self, deadline_s: float) -> None:
-        """No new marks; what is out is answered, or recorded as uncertain at the deadline; batches go back."""
+        """No new marks; what is out is answered, or recorded as uncertain at the deadline; batches go back, and
+        what is held is recorded as not sent."""
         self._stopping = True
         self._credit = 0
-        self._held.let_out()
+        self._held.let_go()
         self._event.set()
         if self.link is not None:
             await self.link.close(deadline_s)
@@ -187,26 +188,18 @@ class Worker:
             work.open = segments
             sizes.append(segments)
             orders.append(Order(work.prepared, claimed.numbers, None, Slip(work, range(len(claimed.numbers)))))
-        if self.pacing.early(self._marking) and not self._stopping:
-            orders = self._hold_early(orders, sizes)
-        if orders:
+        if (self._held.segments or self._early(0)) and not self._stopping:
+            self._held.hold(orders, sizes)
+        else:
             self._send(orders)
         if self._task is None or self._task.done():
             # This bind was closed while they were committed: nobody is left to record that they were not sent.
             self._disowned()
 
-    def _hold_early(self, orders: Sequence[Order], sizes: Sequence[int]) -> list[Order]:
-        """Holds what is early, each order until its own tokens are there; the others."""
-        now: list[Order] = []
-        behind = sum(sizes)
-        for order, segments in zip(orders, sizes, strict=True):
-            behind -= segments
-            early = self.pacing.early(self._marking - behind)
-            if early:
-                self._held.hold(order, segments, early)
-            else:
-                now.append(order)
-        return now
+    def _early(self, behind: int) -> float:
+        """Seconds until what has so many segments behind it may leave. Those have taken their tokens already, and
+        so has what is still being accepted; the trip under way will take some."""
+        return self.pacing.early(self._marking - behind - self._reserved)
 
     def _may_go(self) -> bool:
         return self.link is not None and not self._stopping and not self.resting and self._may_write()
