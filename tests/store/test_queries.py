@@ -89,6 +89,16 @@ def test_each_block_is_one_statement_of_the_common_subset() -> None:
         assert ("{rows}" in text) == ("rows(" in marks), f"{file}: {name}: rows are named and not used, or reverse"
 
 
+def test_what_is_bound_changes_rows_and_tells_nothing_else() -> None:
+    """It may take several statements: their results would have to be put together."""
+    bound = [(name, marks, statement(body)) for _, name, marks, body in blocks() if " bound" in marks]
+    assert len(bound) > 5
+    for name, marks, text in bound:
+        assert text.startswith(("INSERT ", "UPDATE ", "DELETE ")), name
+        assert "RETURNING" not in text, name
+        assert "json(" not in marks, name
+
+
 def test_long_or_odd_blocks_are_explained() -> None:
     """A statement of more than a few lines says what it changes and why it has this shape, in one of its texts."""
     explained = {name for _, name, _, body in blocks() if body.lstrip().startswith("--")}
@@ -195,7 +205,8 @@ def test_rows_parameters_and_twins_are_written_for_each_engine(sources: Path) ->
         "FROM {rows} AS r WHERE :now > CAST(:then AS BIGINT);\n\n"
         "-- name: get [sqlite] json(a, b)\nSELECT a, b FROM t;\n\n"
         "-- name: get [postgres]\nSELECT a, b FROM t FOR UPDATE;\n"
-        "\n-- name: both rows(a bigint, b text) bound json(a)\nSELECT r.a FROM {rows} AS r WHERE r.b <> :no;\n"
+        "\n-- name: add rows(a bigint, b text) bound\nINSERT INTO t SELECT r.a FROM {rows} AS r "
+        "WHERE r.b <> :no;\n"
         "\n-- name: lock [sqlite]\n\n-- name: lock [postgres]\nSELECT x::text FROM t;\n"
     )
     (sources / "note.txt").write_text("no SQL")
@@ -209,12 +220,12 @@ def test_rows_parameters_and_twins_are_written_for_each_engine(sources: Path) ->
     assert sqlite["get"].text.startswith("SELECT json_group_array(json_array(a, b))")
     assert not postgres["get"].folded
     assert "FOR UPDATE" in postgres["get"].text
-    assert sqlite["both"].for_rows(2) == (
-        "SELECT json_group_array(json_array(a)) FROM (\nSELECT r.a FROM (SELECT column1 AS a, column2 AS b FROM "
-        "(VALUES (?2, ?3), (?4, ?5))) AS r WHERE r.b <> ?1\n)"
+    assert sqlite["add"].for_rows(2) == (
+        "INSERT INTO t SELECT r.a FROM (SELECT column1 AS a, column2 AS b FROM (VALUES (?2, ?3), (?4, ?5))) AS r "
+        "WHERE r.b <> ?1"
     )
-    assert (sqlite["both"].parameters, sqlite["put"].bound) == (("no",), False)
-    assert "unnest($1::bigint[], $2::text[])" in postgres["both"].text
+    assert (sqlite["add"].parameters, sqlite["put"].bound) == (("no",), False)
+    assert "unnest($1::bigint[], $2::text[])" in postgres["add"].text
     assert sqlite["lock"].text == ""
     # A cast is no parameter.
     assert postgres["lock"].parameters == ()

@@ -8,10 +8,10 @@ one statement. Parameters are written `:name`. Four marks may follow the name:
     rows(a bigint, b text)   the statement takes many rows at once; `{rows}` in a FROM clause stands for them as a
                              subquery with those columns. One JSON text on SQLite, one array a column on
                              PostgreSQL. Types: bigint, text, bytes.
-    bound                    after rows(…): on SQLite the values are bound one by one, up to 64 rows a statement;
-                             longer lists take several statements, one after the other. Half the time of JSON text:
-                             for what runs with every message. Each row must stand for itself: no order, no sum, no
-                             DISTINCT over all of them.
+    bound                    after rows(…), for changes alone: on SQLite the values are bound one by one, up to 64
+                             rows a statement; longer lists take several statements, one after the other. It costs
+                             less than JSON text: for what runs with every message. Each row must stand for itself:
+                             no order, no sum, no DISTINCT over all of them.
     json(a, b)               on SQLite the result is folded into one JSON text. A writer thread that steps over 500
                              rows gives the interpreter lock away 500 times and waits for it as often; one step
                              does it once (docs/decisions/0002-sqlite-writer.md).
@@ -93,12 +93,12 @@ def _compile(match: re.Match[str], body: str, engine: Engine) -> Query:
     columns = _columns(match["rows"]) if match["rows"] else []
     names = tuple(name for name, _ in columns)
     if engine == "sqlite":
-        folded, bound = bool(match["json"]), bool(match["bound"])
+        if match["bound"]:
+            text, order = _numbered(text, "?")
+            return Query(match["name"], text, order, names, (), folded=False, bound=True)
+        folded = bool(match["json"])
         if folded:
             text = f"SELECT json_group_array(json_array({match['json']})) FROM (\n{text}\n)"
-        if bound:
-            text, order = _numbered(text, "?")
-            return Query(match["name"], text, order, names, (), folded, bound)
         picks = ", ".join(f"{_SQLITE_COLUMN[kind].format(i)} AS {name}" for i, (name, kind) in enumerate(columns))
         text = text.replace("{rows}", f"(SELECT {picks} FROM jsonb_each(:rows))")
         return Query(match["name"], text, (), names, tuple(kind == "bytes" for _, kind in columns), folded)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -118,34 +118,30 @@ class SqliteTx:
         self._execute(name, values)
         return self.connection.changes() if self._queries[name].text else 0
 
-    def _bound(self, query: Query, rows: Sequence[Row], values: dict[str, Any]) -> Iterator[apsw.Cursor]:
-        """Runs a `bound` query, in as many statements as its rows take."""
+    def _bound(self, query: Query, rows: Sequence[Row], values: dict[str, Any]) -> int:
+        """Runs a `bound` query, in as many statements as its rows take; how many rows it changed."""
         head = [values[name] for name in query.parameters]
-        at, left = 0, len(rows)
+        changed, at, left = 0, 0, len(rows)
         while left:
             count = STEPS[left] if left < len(STEPS) else STEPS[-1]
             chosen = chain.from_iterable(rows[at : at + count])
-            yield self.connection.execute(query.for_rows(count), [*head, *chosen])
+            self.connection.execute(query.for_rows(count), [*head, *chosen])
+            changed += self.connection.changes()
             at += count
             left -= count
+        return changed
 
     async def many(self, name: str, rows: Sequence[Row], /, **values: Any) -> int:
         if not rows:
             return 0
         query = self._queries[name]
         if query.bound:
-            return sum(self.connection.changes() for _ in self._bound(query, rows, values))
+            return self._bound(query, rows, values)
         return await self.run(name, rows=self._rows(name, rows), **values)
 
     async def many_all(self, name: str, rows: Sequence[Row], /, **values: Any) -> Sequence[Row]:
         if not rows:
             return ()
-        query = self._queries[name]
-        if query.bound:
-            found: list[Row] = []
-            for cursor in self._bound(query, rows, values):
-                found += msgspec.json.decode(cursor.get) if query.folded else cursor
-            return found
         return self._execute(name, {"rows": self._rows(name, rows), **values})
 
     def after_commit(self, call: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 -- Campaigns and their batches: acceptance, what the API and the CLI do to them, and dealing to carriers.
 
 -- name: add_campaigns rows(account_id bigint, id bigint, state bigint, originator text, body text, encoding bigint, segments bigint, concat_ref bigint, reference text, due_at bigint, wake_at bigint, started_at bigint, messages bigint, credits bigint, batches bigint, dropped_invalid bigint, dropped_duplicate bigint, dropped_international bigint) bound
--- All campaigns of a group commit in one statement.
+-- All campaigns of a group commit together.
 INSERT INTO campaign (account_id, id, state, originator, body, encoding, segments, concat_ref, reference, created_at,
     due_at, wake_at, started_at, messages, credits, batches, dropped_invalid, dropped_duplicate, dropped_international)
 SELECT r.account_id, r.id, r.state, r.originator, r.body, r.encoding, r.segments, r.concat_ref, r.reference,
