@@ -20,9 +20,11 @@ HIDDEN = frozenset({"authorization", "body", "cookie", "message_text", "password
 """Keys whose values are never written; so are those that end in `_password`, `_secret` or `_text`."""
 MASK = "[hidden]"
 
-TOO_LOUD = ("uvicorn.error", "asyncpg.pool")
-"""Loggers whose warnings are left out. The first has one for every request that is no HTTP: anybody could fill the
-log with that. The second has a traceback whenever PostgreSQL goes away, which our own events say in a sentence."""
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """A filter for a library that warns with a traceback of what our own events say in a sentence."""
+    return record.exc_info is None
+
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _CREDENTIALS = re.compile(r"(?<=://)([^\s:/@]*):[^\s/@]+(?=@)")
@@ -84,5 +86,7 @@ def setup(form: Format = "console", level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.WARNING))
-    for name in TOO_LOUD:
-        logging.getLogger(name).setLevel(max(number, logging.ERROR))
+    # It warns of every request that is no HTTP: anybody could fill the log with that.
+    logging.getLogger("uvicorn.error").setLevel(max(number, logging.ERROR))
+    # It does so whenever PostgreSQL goes away.
+    logging.getLogger("asyncpg.pool").addFilter(without_traceback)

@@ -63,7 +63,18 @@ def test_pythons_own_logging_takes_the_same_way(capsys: pytest.CaptureFixture[st
     logs.setup("json", "info")
     logging.getLogger("asyncio").warning("slow %s", "callback")
     logging.getLogger("asyncio").info("chatter")
-    for name in logs.TOO_LOUD:
-        logging.getLogger(name).warning("Invalid HTTP request received.")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     (line,) = lines(capsys)
     assert (line["event"], line["level"], line["logger"]) == ("slow callback", "warning", "asyncio")
+
+
+def test_postgresql_going_away_brings_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.setup("json", "info")
+    pool = logging.getLogger("asyncpg.pool")
+    try:
+        raise ConnectionRefusedError("nobody there")
+    except ConnectionRefusedError:
+        pool.warning("Failed to restore the pool", exc_info=True)
+    pool.warning("Pool.close() takes long")
+    (line,) = lines(capsys)
+    assert line["event"] == "Pool.close() takes long"
