@@ -43,7 +43,7 @@
 
   // --- whoever gives a time wants it to be then --------------------------------------------------------------
   document.addEventListener("input", (event) => {
-    if (event.target.matches("input[name=at]")) event.target.form.elements.when.value = "later";
+    if (event.target.matches("input[name=at]") && event.target.value) event.target.form.elements.when.value = "later";
   });
 
   // --- plots -----------------------------------------------------------------------------------------------
