@@ -53,9 +53,10 @@ request.
 
 A failed login is -901. After 10 failures within a minute for one user from one address, or 100 from one
 address, further logins from there are -907 with HTTP 429 until that minute is over, with the right password
-too. Other addresses are not affected. An IPv6 address counts as its /64, and all of a /48 together bear three
-times as much as one address. Passwords that were not verified lately are verified one at a time; when 64 wait,
-or 4 from one address, the next is -907 with `Retry-After: 1`.
+too. An IPv6 address counts as its /64, and all of a /48 together bear three times as much as one address: who
+has one, or shares it, may keep others in it out. Addresses elsewhere are not affected. Passwords that were not
+verified lately are verified one at a time; when 64 wait, or 4 from one address, the next is -907 with
+`Retry-After: 1`.
 
 A changed password or a suspension takes effect within 5 seconds.
 
