@@ -103,14 +103,14 @@ SELECT 1 FROM signup WHERE state = 0 AND mail_state = 1 AND mail_at <= :now AND 
 -- name: claim_signup_mail [sqlite]
 UPDATE signup SET mail_at = :leased_until, mail_tries = mail_tries + 1 WHERE id = (
     SELECT id FROM signup WHERE state = 0 AND mail_state = 1 AND mail_at <= :now AND over_at > :now
-    ORDER BY mail_at LIMIT 1)
+    ORDER BY mail_at, id LIMIT 1)
 RETURNING id, name, email, email_key, mail_tries;
 
 -- name: claim_signup_mail [postgres]
 -- The one that is due longest and that no other node has at this moment; nobody else tries it before the lease ends.
 UPDATE signup SET mail_at = :leased_until, mail_tries = mail_tries + 1 WHERE id = (
     SELECT id FROM signup WHERE state = 0 AND mail_state = 1 AND mail_at <= :now AND over_at > :now
-    ORDER BY mail_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY mail_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, name, email, email_key, mail_tries;
 
 -- name: mails_to
